@@ -1,0 +1,234 @@
+# Copyright: (c) 2026, hft-incident contributors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+# SPDX-License-Identifier: Apache-2.0
+"""Incidents: where their records live, how one is opened and found, and what its events say about it.
+
+Source: contracts.md, "Commands" (types, phases, state folder) and "The journal" (ids). Nothing about an incident is
+stored but its journal; ``state_of`` derives the rest.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from .chain import Event
+from .errors import UsageError
+from .journal import FILE_NAME, Journal, make_private_directory
+
+TYPES = (
+    "exchange_outage",
+    "system_crash",
+    "performance_degradation",
+    "security_breach",
+    "data_corruption",
+    "network_failure",
+    "trading_anomaly",
+    "database_failure",
+)
+PHASES = ("detect", "contain", "assess", "mitigate", "recover", "validate", "review")
+
+ENV_HOME = "HFT_INCIDENT_HOME"
+ENV_ID = "HFT_INCIDENT_ID"
+ENV_DIR = "HFT_INCIDENT_DIR"
+
+_ID = re.compile(rf"inc-(?P<opened>\d{{8}}T\d{{6}}Z)-(?P<type>{'|'.join(TYPES)})-(?P<n>[1-9]\d*)")
+
+
+class Incident(NamedTuple):
+    """One incident: its id and its folder."""
+
+    id: str
+    directory: Path
+
+    @property
+    def journal(self) -> Journal:
+        return Journal(self.directory / FILE_NAME)
+
+
+class Containment(NamedTuple):
+    """What the last ``kill.verified`` said of a venue: ``clear``, ``open`` or ``unknown``; None where nobody knows."""
+
+    verdict: str
+    open_after: int | None
+    at: str
+
+
+class Inverse(NamedTuple):
+    """How to undo a change: ``module`` with ``args``; ``describe`` is for people."""
+
+    id: str
+    task: str
+    host: str
+    module: str
+    args: Mapping[str, Any]
+    describe: str
+
+
+class State(NamedTuple):
+    """What the events of an incident amount to. ``inverses``: not undone yet, the last change first.
+
+    ``outcome`` is that of the last run (done, failed, usage, unproven, held), None while it has not ended: it runs, or
+    it was interrupted. ``strategies``: the last known state (``stopped``, ``running``) of those this incident touched.
+    """
+
+    type: str | None
+    severity: int | None
+    check: bool
+    opened_at: str | None
+    closed_at: str | None
+    phase: str | None
+    outcome: str | None
+    venues: Mapping[str, Containment]
+    strategies: Mapping[str, str]
+    inverses: Sequence[Inverse]
+
+    @property
+    def is_open(self) -> bool:
+        return self.closed_at is None
+
+
+def home_directory(environ: Mapping[str, str] | None = None) -> Path:
+    """Where the state of all incidents lives, absolute; it need not exist."""
+    env = os.environ if environ is None else environ
+    if env.get(ENV_HOME):
+        return Path(env[ENV_HOME]).expanduser().absolute()
+    if os.geteuid() == 0:
+        return Path("/var/lib/hft-incident")
+    state = env.get("XDG_STATE_HOME", "")
+    # The XDG specification: a relative path there is to be ignored.
+    base = Path(state) if os.path.isabs(state) else Path("~/.local/state").expanduser()
+    return base / "hft-incident"
+
+
+def open_incident(
+    incident_type: str,
+    *,
+    inputs: Mapping[str, Any] | None = None,
+    severity: int | None = None,
+    check: bool = False,
+    home: Path | None = None,
+) -> Incident:
+    """A new incident with ``incident.opened`` in its journal. Raises UsageError where there is no room for a record."""
+    if incident_type not in TYPES:
+        raise UsageError(f"unknown incident type {incident_type!r}; one of: {', '.join(TYPES)}")
+    incident = _allocate(incident_type, home or home_directory())
+    opened = {"type": incident_type, "inputs": dict(inputs or {}), "severity": severity, "check": check}
+    incident.journal.append("incident.opened", opened)
+    return incident
+
+
+def find(incident_id: str, home: Path | None = None) -> Incident:
+    """The incident of exactly this id. Raises UsageError that says how to list the ids."""
+    where = home or home_directory()
+    directory = where / incident_id
+    if not _ID.fullmatch(incident_id) or not directory.is_dir():
+        raise UsageError(f"no incident {incident_id!r} under {where}; `hft-incident status` lists them")
+    return Incident(incident_id, directory)
+
+
+def list_incidents(home: Path | None = None) -> list[Incident]:
+    """All incidents, the oldest first; none where there is no state folder yet."""
+    where = home or home_directory()
+    try:
+        names = [name for name in os.listdir(where) if _ID.fullmatch(name)]
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise UsageError(f"cannot read {where}: {error.strerror}") from error
+    return [Incident(name, where / name) for name in sorted(names, key=_age)]
+
+
+def state_of(events: Iterable[Event]) -> State:
+    """Everything that is derived about an incident, from its events in order."""
+    state = State(None, None, False, None, None, None, None, {}, {}, ())
+    for event in events:
+        update = _UPDATES.get(event.kind)
+        if update:
+            state = update(state, event)
+    return state
+
+
+def _opened(state: State, event: Event) -> State:
+    data = event.data
+    return state._replace(
+        type=data.get("type"), severity=data.get("severity"), check=bool(data.get("check")), opened_at=event.at
+    )
+
+
+def _killed(state: State, event: Event) -> State:
+    """A kill of one venue says nothing about the others, so theirs stay as they were."""
+    venues = dict(state.venues)
+    for venue in event.data.get("venues") or ():
+        verdict = venue.get("verdict", "unknown")
+        venues[str(venue.get("name"))] = Containment(verdict, venue.get("open_after"), event.at)
+    return state._replace(venues=venues)
+
+
+def _strategy(state: State, event: Event) -> State:
+    now = "stopped" if event.kind == "strategy.stopped" else "running"
+    touched = event.data.get("strategies") or [event.data.get("id")]
+    return state._replace(strategies={**state.strategies, **{str(name): now for name in touched}})
+
+
+def _registered(state: State, event: Event) -> State:
+    data = event.data
+    module = str(data.get("module"))
+    inverse = Inverse(
+        id=str(data.get("id")),
+        task=data.get("task", ""),
+        host=data.get("host", ""),
+        module=module,
+        args=data.get("args") or {},
+        describe=data.get("describe") or module,
+    )
+    return state._replace(inverses=(inverse, *state.inverses))
+
+
+def _applied(state: State, event: Event) -> State:
+    return state._replace(inverses=tuple(item for item in state.inverses if item.id != event.data.get("id")))
+
+
+# What each kind of event changes; kinds that are not here change nothing that is derived.
+_UPDATES = {
+    "incident.opened": _opened,
+    "incident.closed": lambda state, event: state._replace(closed_at=event.at),
+    "incident.reopened": lambda state, event: state._replace(closed_at=None),
+    "severity.set": lambda state, event: state._replace(severity=event.data.get("severity")),
+    "run.started": lambda state, event: state._replace(outcome=None),
+    "run.finished": lambda state, event: state._replace(outcome=event.data.get("outcome")),
+    "phase.entered": lambda state, event: state._replace(phase=event.data.get("phase")),
+    "kill.verified": _killed,
+    "strategy.stopped": _strategy,
+    "strategy.started": _strategy,
+    "inverse.registered": _registered,
+    "inverse.applied": _applied,
+}
+
+
+def _allocate(incident_type: str, home: Path) -> Incident:
+    """mkdir either makes the folder or fails, so two processes never get one id."""
+    moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    try:
+        make_private_directory(str(home))
+        n = 1
+        while True:
+            directory = home / f"inc-{moment}-{incident_type}-{n}"
+            try:
+                directory.mkdir(mode=0o700)
+            except FileExistsError:
+                n += 1
+            else:
+                return Incident(directory.name, directory)
+    except OSError as error:
+        reason = error.strerror or error
+        raise UsageError(f"no place for the record: {home}: {reason} (set {ENV_HOME} to a writable folder)") from error
+
+
+def _age(incident_id: str) -> tuple[str, int, str]:
+    found = _ID.fullmatch(incident_id)
+    return (found["opened"], int(found["n"]), incident_id) if found else ("", 0, incident_id)
