@@ -1,0 +1,113 @@
+# Copyright: (c) 2026, hft-incident contributors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+# SPDX-License-Identifier: Apache-2.0
+"""What the trading system asks of a venue. One small client a dialect, written apart from the product's adapters."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, ClassVar, Literal
+
+import aiohttp
+
+Json = Any
+Side = Literal["buy", "sell"]
+
+
+class GatewayError(Exception):
+    """The venue did not do what was asked, or nobody knows whether it did."""
+
+
+@dataclass(frozen=True)
+class GatewayKey:
+    """The trading system's own API key."""
+
+    id: str
+    secret: str
+    passphrase: str = ""
+
+
+@dataclass(frozen=True)
+class Trade:
+    """A fill as the trading system books it; ``spot`` trades change two assets."""
+
+    id: str
+    order_id: str
+    symbol: str
+    side: Side
+    qty: Decimal
+    price: Decimal
+    at_ms: int
+
+
+@dataclass(frozen=True)
+class Quote:
+    """The last price and the venue's own time of it (ms)."""
+
+    price: Decimal
+    at_ms: int
+
+
+@dataclass(frozen=True)
+class Held:
+    """What the account holds at start: (symbol or asset, signed quantity, average price or None)."""
+
+    symbol: str
+    qty: Decimal
+    avg_price: Decimal | None = None
+
+
+class Gateway(ABC):
+    """One venue over HTTP. Methods raise GatewayError."""
+
+    #: The symbol that the lab's strategies quote here, its order size and price step.
+    symbol: ClassVar[str]
+    qty: ClassVar[Decimal]
+    tick: ClassVar[Decimal]
+    #: Base and quote asset where a fill changes two balances (spot); None for derivatives.
+    spot_assets: ClassVar[tuple[str, str] | None] = None
+
+    def __init__(self, session: aiohttp.ClientSession, base_url: str, key: GatewayKey) -> None:
+        self._session = session
+        self._base_url = base_url.rstrip("/")
+        self.key = key
+
+    @abstractmethod
+    async def place(self, side: Side, price: Decimal, client_id: str) -> str:
+        """A limit order for ``qty`` of ``symbol``; the venue's order id."""
+
+    @abstractmethod
+    async def cancel(self, order_id: str) -> None:
+        """Cancel one order; an order that is gone already is no error."""
+
+    @abstractmethod
+    async def trades(self, since_ms: int) -> list[Trade]:
+        """Own fills in ``symbol`` at or after ``since_ms``."""
+
+    @abstractmethod
+    async def quote(self) -> Quote:
+        """Public market data of ``symbol``."""
+
+    @abstractmethod
+    async def held(self) -> list[Held]:
+        """Balances (spot) or positions (derivatives), non-zero."""
+
+    async def http(
+        self, method: str, target: str, headers: Mapping[str, str] | None = None, body: str | None = None
+    ) -> tuple[int, Json]:
+        """Status and JSON of one request; raises GatewayError where there is no JSON in time."""
+        try:
+            async with self._session.request(
+                method, self._base_url + target, headers=dict(headers or {}), data=body
+            ) as response:
+                return response.status, await response.json(content_type=None)
+        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+            raise GatewayError(f"{method} {target.partition('?')[0]}: {type(error).__name__}") from None
+
+    @staticmethod
+    def now_ms() -> int:
+        return int(time.time() * 1000)

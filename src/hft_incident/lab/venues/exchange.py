@@ -1,0 +1,256 @@
+# Copyright: (c) 2026, hft-incident contributors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+# SPDX-License-Identifier: Apache-2.0
+"""One account at one simulated venue: orders, fills, holdings and a market that moves. No wire format, no clock faults.
+
+It is the truth that every claim of the product is held against, so it keeps a log of everything that happened to
+every order, stamped with the machine's own clock.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+import threading
+import time
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Literal
+
+Side = Literal["buy", "sell"]
+CancelMode = Literal["honest", "ignored", "partial"]
+
+
+class Refusal(Exception):
+    """The venue says no; ``reason`` is rendered by the dialect in the venue's own words.
+
+    Reasons: bad_key, bad_signature, bad_timestamp, bad_nonce, bad_passphrase, permission, rate_limit, unknown_symbol,
+    unknown_order, bad_request, maintenance.
+    """
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(detail or reason)
+        self.reason = reason
+
+
+@dataclass(frozen=True)
+class Instrument:
+    """Something that trades. ``line`` is the product line in the venue's own word; a spot line changes two assets."""
+
+    symbol: str
+    line: str
+    base: str
+    quote: str
+    price: Decimal
+    tick: Decimal = Decimal("0.1")
+    spot: bool = False
+
+
+@dataclass
+class Order:
+    """A live or ended order; ``created_ms`` is the venue's time."""
+
+    id: int
+    instrument: Instrument
+    side: Side
+    qty: Decimal
+    price: Decimal
+    client_id: str = ""
+    conditional: bool = False
+    created_ms: int = 0
+    filled: Decimal = Decimal(0)
+    state: Literal["open", "canceled", "filled"] = "open"
+
+    @property
+    def symbol(self) -> str:
+        return self.instrument.symbol
+
+    @property
+    def line(self) -> str:
+        return self.instrument.line
+
+    @property
+    def remaining(self) -> Decimal:
+        return self.qty - self.filled
+
+
+@dataclass(frozen=True)
+class Execution:
+    """One fill of ours; fees are zero in the lab."""
+
+    id: int
+    order: Order
+    qty: Decimal
+    price: Decimal
+    at_ms: int
+
+
+@dataclass(frozen=True)
+class Happening:
+    """A line of the truth: what happened to an order, and when (seconds since 1970 on this machine's clock)."""
+
+    at: float
+    kind: Literal["placed", "canceled", "filled"]
+    order_id: int
+    symbol: str
+
+
+@dataclass
+class Holding:
+    """A derivative position: signed quantity at its average entry price."""
+
+    qty: Decimal = Decimal(0)
+    avg_price: Decimal = Decimal(0)
+
+
+@dataclass
+class Key:
+    """An API key of the account."""
+
+    id: str
+    secret: str
+    passphrase: str = ""
+    permissions: frozenset[str] = frozenset({"read", "trade"})
+    last_nonce: int = 0
+    recent: list[float] = field(default_factory=list)  # times of recent requests, for the rate limit
+
+
+class Exchange:
+    """The venue's books for one account. Thread-safe; every method takes effect at once."""
+
+    def __init__(self, instruments: Iterable[Instrument], keys: Iterable[Key], *, seed: int = 0) -> None:
+        self.instruments = {i.symbol: i for i in instruments}
+        self.keys = {key.id: key for key in keys}
+        self.clock_skew_ms = 0
+        self.cancel_mode: CancelMode = "honest"
+        self.feed_running = True
+        self.maintenance = False
+        self.prices = {symbol: i.price for symbol, i in self.instruments.items()}
+        self.feed_at_ms = self.now_ms()
+        self.balances: dict[str, Decimal] = {}
+        for instrument in self.instruments.values():
+            for asset in (instrument.base, instrument.quote):
+                self.balances.setdefault(asset, Decimal("1000000") if asset.startswith("USD") else Decimal("100"))
+        self.holdings: dict[str, Holding] = {s: Holding() for s, i in self.instruments.items() if not i.spot}
+        self.orders: dict[int, Order] = {}
+        self.executions: list[Execution] = []
+        self.happenings: list[Happening] = []
+        self._ids = itertools.count(7_000_001)
+        self._open: dict[int, Order] = {}
+        self._random = random.Random(seed)
+        self._lock = threading.RLock()
+
+    def now_ms(self) -> int:
+        """The venue's own clock."""
+        return int(time.time() * 1000) + self.clock_skew_ms
+
+    def place(
+        self,
+        symbol: str,
+        side: Side,
+        qty: Decimal,
+        price: Decimal,
+        *,
+        client_id: str = "",
+        conditional: bool = False,
+    ) -> Order:
+        """A new live order; raises Refusal for a symbol that does not trade or a quantity or price that is not positive."""
+        instrument = self.instruments.get(symbol)
+        if instrument is None:
+            raise Refusal("unknown_symbol", symbol)
+        if qty <= 0 or price <= 0:
+            raise Refusal("bad_request", "quantity and price must be positive")
+        with self._lock:
+            order = Order(
+                next(self._ids), instrument, side, qty, price, client_id, conditional, created_ms=self.now_ms()
+            )
+            self.orders[order.id] = self._open[order.id] = order
+            self._note("placed", order)
+            return order
+
+    def open_orders(
+        self, *, lines: Collection[str] = (), symbol: str | None = None, conditional: bool | None = None
+    ) -> list[Order]:
+        """Live orders, oldest first; no filter means all of them."""
+        with self._lock:
+            return [
+                order
+                for order in self._open.values()
+                if (not lines or order.line in lines)
+                and symbol in (None, order.symbol)
+                and conditional in (None, order.conditional)
+            ]
+
+    def cancel(self, order: Order | None) -> bool:
+        """Cancel one order; False where the venue refuses it. What "ignored" claims is a lie: the order stays."""
+        with self._lock:
+            if order is None or order.state != "open":
+                return False
+            if self.cancel_mode == "ignored":
+                return True
+            if self.cancel_mode == "partial" and order.id % 2:
+                return False
+            order.state = "canceled"
+            del self._open[order.id]
+            self._note("canceled", order)
+            return True
+
+    def cancel_all(
+        self, *, lines: Collection[str] = (), symbol: str | None = None, conditional: bool | None = None
+    ) -> list[Order]:
+        """A mass cancel; the orders that the venue claims to have cancelled."""
+        return [o for o in self.open_orders(lines=lines, symbol=symbol, conditional=conditional) if self.cancel(o)]
+
+    def advance(self) -> None:
+        """Move every market one step and fill what the new prices cross."""
+        if not self.feed_running:
+            return
+        with self._lock:
+            self.feed_at_ms = self.now_ms()
+            for symbol, instrument in self.instruments.items():
+                step = instrument.tick * self._random.randint(-3, 3)
+                self.prices[symbol] = max(instrument.tick, self.prices[symbol] + step)
+            for order in list(self._open.values()):
+                price = self.prices[order.symbol]
+                crossed = order.price >= price if order.side == "buy" else order.price <= price
+                if crossed and not order.conditional:
+                    self._fill(order, order.price)
+
+    def executions_since(self, since_ms: int) -> list[Execution]:
+        with self._lock:
+            return [e for e in self.executions if e.at_ms >= since_ms]
+
+    def unrealized_pnl(self, symbol: str) -> Decimal:
+        holding = self.holdings[symbol]
+        return (self.prices[symbol] - holding.avg_price) * holding.qty
+
+    def _fill(self, order: Order, price: Decimal) -> None:
+        qty, instrument = order.remaining, order.instrument
+        order.filled, order.state = order.qty, "filled"
+        del self._open[order.id]
+        signed = qty if order.side == "buy" else -qty
+        if instrument.spot:
+            self.balances[instrument.base] += signed
+            self.balances[instrument.quote] -= signed * price
+        else:
+            self._trade_derivative(self.holdings[instrument.symbol], signed, price, instrument)
+        self.executions.append(Execution(next(self._ids), order, qty, price, self.now_ms()))
+        self._note("filled", order)
+
+    def _trade_derivative(self, holding: Holding, signed: Decimal, price: Decimal, instrument: Instrument) -> None:
+        after = holding.qty + signed
+        if holding.qty * signed >= 0:
+            cost = holding.avg_price * abs(holding.qty) + price * abs(signed)
+            holding.avg_price = cost / abs(after) if after else Decimal(0)
+        else:
+            closed = min(abs(signed), abs(holding.qty)) * (1 if holding.qty > 0 else -1)
+            self.balances[instrument.quote] += (price - holding.avg_price) * closed
+            if holding.qty * after < 0:
+                holding.avg_price = price
+        holding.qty = after
+        if not after:
+            holding.avg_price = Decimal(0)
+
+    def _note(self, kind: Literal["placed", "canceled", "filled"], order: Order) -> None:
+        self.happenings.append(Happening(time.time(), kind, order.id, order.symbol))

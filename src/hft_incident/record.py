@@ -1,0 +1,231 @@
+# Copyright: (c) 2026, hft-incident contributors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+# SPDX-License-Identifier: Apache-2.0
+"""What `hft-incident status`, `timeline` and `verify` print: plain text for people, objects for ``--json``.
+
+Everything here is derived from the journal when it is asked for; nothing is written.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.hft.incident.plugins.module_utils.chain import Event, Verification
+from ansible_collections.hft.incident.plugins.module_utils.incident import (
+    Incident,
+    State,
+    list_incidents,
+    state_of,
+)
+
+StatusRow = tuple[Incident, State]
+Sentence = Callable[[Mapping[str, Any]], str]
+
+# How `verify` ends, as the words of the exit codes: a torn line is a crash that nothing has gone on from yet.
+VERIFY_OUTCOMES = {"intact": "done", "torn": "unproven", "altered": "failed"}
+
+
+def status_rows(home: Path | None = None) -> list[StatusRow]:
+    """Every incident with its state: those still open first, and of those the newest first."""
+    rows = [(incident, state_of(incident.journal.events())) for incident in reversed(list_incidents(home))]
+    return sorted(rows, key=lambda row: not row[1].is_open)
+
+
+def status_lines(rows: Sequence[StatusRow]) -> list[str]:
+    """The table of incidents, one a line; says so when there are none."""
+    if not rows:
+        return ["no incidents on record"]
+    header = ("INCIDENT", "SEVERITY", "PHASE", "STATE", "LAST RUN", "VENUES")
+    table = [header, *(_cells(incident, state) for incident, state in rows)]
+    widths = [max(len(row[column]) for row in table) for column in range(len(header))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table]
+
+
+def incident_lines(incident: Incident, state: State) -> list[str]:
+    """One incident in full: its row, its venues, its strategies, and what is still to be undone, in that order."""
+    facts = [
+        ("type", state.type),
+        ("severity", state.severity),
+        ("opened", state.opened_at),
+        ("closed", state.closed_at),
+        ("phase", state.phase),
+        ("last run", state.outcome or "not finished"),
+        ("check mode", "yes" if state.check else None),
+        *((f"venue {name}", _venue(venue.verdict, venue.open_after)) for name, venue in sorted(state.venues.items())),
+        *((f"strategy {name}", now) for name, now in sorted(state.strategies.items())),
+        *(("to undo", inverse.describe) for inverse in state.inverses),
+        ("record", incident.journal.path),
+    ]
+    shown = [(label, plain(str(value))) for label, value in facts if value is not None]
+    width = max(len(label) for label, _ in shown)
+    return [incident.id, *(f"  {label.ljust(width)}  {value}" for label, value in shown)]
+
+
+def status_payload(rows: Sequence[StatusRow]) -> dict[str, Any]:
+    """`status --json`: ``{"incidents": [{"id", "type", "severity", "phase", "open", "venues", "inverses", …}]}``."""
+    return {"incidents": [{"id": incident.id, **_state_payload(state)} for incident, state in rows]}
+
+
+def timeline_lines(events: Sequence[Event]) -> list[str]:
+    """A line an event: the time since the first one, then what happened in English; each phase has a heading."""
+    lines = []
+    for event in events:
+        since = offset(events[0].at, event.at)
+        if event.kind == "phase.entered":
+            phase, play = (plain(str(event.data.get(field, "?"))) for field in ("phase", "play"))
+            lines += ["", f"{since}  {phase.upper()}: {play}"]
+        else:
+            lines.append(f"{since}  {sentence(event)}")
+    return lines
+
+
+def timeline_payload(incident: Incident, events: Iterable[Event]) -> dict[str, Any]:
+    """`timeline --json`: the events as they are, each with its sentence."""
+    return {"id": incident.id, "events": [{**event._asdict(), "text": sentence(event)} for event in events]}
+
+
+def verification_lines(incident: Incident, found: Verification) -> list[str]:
+    """`verify`: the verdict and the head, which is to be compared with a copy kept elsewhere.
+
+    The chain cannot show by itself that lines were cut off its end; the head can.
+    """
+    return [f"{incident.id}: {found.reason}", f"  head: event {found.head_seq}, {found.head_hash}"]
+
+
+def verification_payload(incident: Incident, found: Verification) -> dict[str, Any]:
+    """`verify --json`: the fields of Verification, the id and the outcome."""
+    return {"id": incident.id, **found._asdict(), "outcome": VERIFY_OUTCOMES[found.state]}
+
+
+def sentence(event: Event) -> str:
+    """One event in English, on one line; a kind nobody wrote a sentence for shows its fields."""
+    write = _SENTENCES.get(event.kind)
+    try:
+        text = write(event.data) if write else _fields(event)
+    except (KeyError, TypeError, AttributeError, ValueError):  # a kind we know with data we do not: show it as it is
+        text = _fields(event)
+    return plain(text)
+
+
+def offset(start: str, at: str) -> str:
+    """The time between two ``at`` as ``T+0:01:02.345``; days count as hours."""
+    span = datetime.fromisoformat(at) - datetime.fromisoformat(start)
+    sign, span = ("-", -span) if span < timedelta(0) else ("+", span)
+    milliseconds = span // timedelta(milliseconds=1)
+    minutes, seconds = divmod(milliseconds // 1000, 60)
+    return f"T{sign}{minutes // 60}:{minutes % 60:02}:{seconds:02}.{milliseconds % 1000:03}"
+
+
+def plain(text: str) -> str:
+    """``text`` on one line and without control characters: a venue's error must not be able to steer a terminal."""
+    return "".join(character if character.isprintable() else " " for character in text)
+
+
+def _cells(incident: Incident, state: State) -> tuple[str, ...]:
+    venues = " ".join(f"{name}:{venue.verdict}" for name, venue in sorted(state.venues.items()))
+    mode = " (check)" if state.check else ""
+    cells = (
+        incident.id,
+        str(state.severity or "-"),
+        state.phase or "-",
+        ("open" if state.is_open else "closed") + mode,
+        state.outcome or "not finished",
+        venues or "-",
+    )
+    return tuple(plain(str(cell)) for cell in cells)
+
+
+def _state_payload(state: State) -> dict[str, Any]:
+    return {
+        **state._asdict(),
+        "open": state.is_open,
+        "venues": {name: venue._asdict() for name, venue in state.venues.items()},
+        "inverses": [inverse._asdict() for inverse in state.inverses],
+    }
+
+
+def _venue(verdict: str, open_after: int | None) -> str:
+    return verdict if not open_after else f"{verdict}, {open_after} orders still open"
+
+
+def _fields(event: Event) -> str:
+    pairs = (f"{name}={_value(value)}" for name, value in event.data.items() if value is not None)
+    return " ".join([event.kind, *pairs])
+
+
+def _value(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def _opened(data: Mapping[str, Any]) -> str:
+    severity = f", severity {data['severity']}" if data.get("severity") else ""
+    inputs = "".join(f", {name} {_value(value)}" for name, value in data.get("inputs", {}).items())
+    return f"incident opened: {data['type']}{severity}{inputs}{_check(data)}"
+
+
+def _task(data: Mapping[str, Any]) -> str:
+    where = "" if data.get("host") in (None, "localhost") else f" on {data['host']}"
+    took = "" if data.get("elapsed_ms") is None else f" ({data['elapsed_ms'] / 1000:.2f} s)"
+    said = f": {data['msg']}" if data.get("msg") else ""
+    return f"{data['status']}  {data['task']}{where}{took}{said}"
+
+
+def _kill(data: Mapping[str, Any]) -> str:
+    told = []
+    for venue in data["venues"]:
+        cancelled = f", {venue['cancelled']} cancelled" if venue.get("cancelled") is not None else ""
+        error = f" ({venue['error']})" if venue.get("error") else ""
+        told.append(f"{venue['name']} {_venue(venue['verdict'], venue.get('open_after'))}{cancelled}{error}")
+    told += [f"{system['name']} {system['verdict']}" for system in data.get("trading_systems", ())]
+    return f"kill verified, {data['verdict']}: " + "; ".join(told)
+
+
+def _run_finished(data: Mapping[str, Any]) -> str:
+    return (
+        f"run finished: {data['outcome']} ({data['tasks']} tasks, "
+        f"{data['failed']} failed, {data['unreachable']} unreachable)"
+    )
+
+
+def _check(data: Mapping[str, Any]) -> str:
+    return " (check mode)" if data.get("check") else ""
+
+
+def _says(template: str) -> Sentence:
+    """A sentence with the fields of the data in it; a missing field is a KeyError, so the fields are shown instead."""
+    return lambda data: template.format_map(data)
+
+
+def _strategies(verb: str) -> Sentence:
+    return lambda data: f"{verb}: " + ", ".join(data.get("strategies") or [data["id"]])
+
+
+_SENTENCES: Mapping[str, Sentence] = {
+    "incident.opened": _opened,
+    "incident.closed": lambda data: "incident closed" + (f": {data['reason']}" if data.get("reason") else ""),
+    "incident.reopened": lambda data: "incident reopened" + (f": {data['reason']}" if data.get("reason") else ""),
+    "severity.set": _says("severity set to {severity}"),
+    "run.started": lambda data: f"run started: {data['playbook']}{_check(data)}",
+    "run.finished": _run_finished,
+    "run.interrupted": _says("run interrupted after {tasks} tasks"),
+    "run.no_hosts": _says("NOTHING RAN: {reason}"),
+    "task.finished": _task,
+    "task.retried": lambda data: (
+        f"retry  {data['task']}: attempt {data['attempt']} of {data['attempts']}"
+        + (f": {data['msg']}" if data.get("msg") else "")
+    ),
+    "kill.verified": _kill,
+    "strategy.stopped": _strategies("strategies stopped"),
+    "strategy.started": _strategies("strategies started"),
+    "inverse.registered": _says("to undo later: {describe}"),
+    "inverse.applied": lambda data: f"undone: {data.get('describe') or data['id']}",
+    "approval.given": _says("approved: {gate}"),
+    "notice.sent": _says("notice sent to {to}"),
+    "record.refused": _says("an event {kind} could not be recorded: {reason}"),
+    "journal.torn_line": _says("a crash left {bytes} bytes of an unfinished line; set aside in journal.torn"),
+    "journal.alteration_found": _says("THE RECORD WAS ALTERED before this line: {reason}"),
+}
