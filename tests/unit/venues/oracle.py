@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import ccxt
+
 from ansible_collections.hft.incident.plugins.module_utils.http_client import HttpClient, Request
 from ansible_collections.hft.incident.plugins.module_utils.secret_ref import Secret
 from ansible_collections.hft.incident.plugins.module_utils.venues.api import Credentials, Venue

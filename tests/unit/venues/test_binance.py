@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from ansible_collections.hft.incident.plugins.module_utils.venues.api import Call
 from ansible_collections.hft.incident.plugins.module_utils.venues.binance import RECV_WINDOW_MS, Binance
 

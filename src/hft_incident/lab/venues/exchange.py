@@ -155,7 +155,7 @@ class Exchange:
         client_id: str = "",
         conditional: bool = False,
     ) -> Order:
-        """A new live order; raises Refusal for a symbol that does not trade or a quantity or price that is not positive."""
+        """A new live order; raises Refusal for an unknown symbol, or a quantity or price that is not positive."""
         instrument = self.instruments.get(symbol)
         if instrument is None:
             raise Refusal("unknown_symbol", symbol)

@@ -58,7 +58,7 @@ class Fault:
             raise ValueError(f"unknown fault '{self.kind}'; known: {', '.join([*REPLY_FAULTS, *STATE_FAULTS])}")
         if self.kind == "refuse" and (self.remaining is not None or self.op != "*"):
             raise ValueError(
-                "'refuse' holds for the whole venue until it is cleared: a refused connection names no request"
+                "'refuse' holds for the whole venue until it is cleared: nobody can count what was refused"
             )
 
 

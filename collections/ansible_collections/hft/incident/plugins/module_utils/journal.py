@@ -52,7 +52,7 @@ class Journal:
         return self.extend([(kind, data)], actor)[0]
 
     def extend(self, drafts: Iterable[tuple[str, Mapping[str, Any]]], actor: str | None = None) -> list[Event]:
-        """Several events at the price of one: neighbors in the journal, flushed to disk together."""
+        """Several events at the price of one: neighbors in the journal, flushed to disk together; errors as ``append``."""
         checked = [chain.draft(kind, data) for kind, data in drafts]
         if not checked:
             return []
@@ -85,6 +85,7 @@ class Journal:
         return [event for event in found if event is not None], offset + end
 
     def _write(self, fd: int, drafts: list[tuple[str, Any]], actor: str) -> list[Event]:
+        asked = len(drafts)
         size = os.fstat(fd).st_size
         tail = _tail(fd, size)
         link = chain.next_link(tail.last)
@@ -104,7 +105,7 @@ class Journal:
         _replace_from(fd, tail.end, b"".join(map(chain.to_line, events)))
         if size == 0:
             _sync_directory(os.path.dirname(self.path) or ".")
-        return events
+        return events[-asked:]
 
     def _set_aside(self, torn: bytes) -> None:
         """Keeps the bytes before they are written over; a crash in between keeps them twice, never not at all."""
