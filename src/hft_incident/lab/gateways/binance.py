@@ -18,6 +18,7 @@ class BinanceGateway(Gateway):
     symbol = "BTCUSDT"
     qty = Decimal("0.01")
     tick = Decimal("0.1")
+    line = "spot"
     spot_assets = ("BTC", "USDT")
 
     async def place(self, side: Side, price: Decimal, client_id: str) -> str:
@@ -34,6 +35,12 @@ class BinanceGateway(Gateway):
 
     async def cancel(self, order_id: str) -> None:
         await self._signed("DELETE", "/api/v3/order", {"symbol": self.symbol, "orderId": order_id}, gone=UNKNOWN_ORDER)
+
+    async def open_order_ids(self) -> dict[str, str]:
+        rows = await self._signed("GET", "/api/v3/openOrders", {"symbol": self.symbol})
+        if not isinstance(rows, list):
+            raise GatewayError("GET /api/v3/openOrders: not a list")
+        return {str(row["orderId"]): str(row["clientOrderId"]) for row in rows}
 
     async def trades(self, since_ms: int) -> list[Trade]:
         rows = await self._signed("GET", "/api/v3/myTrades", {"symbol": self.symbol, "startTime": str(since_ms)})

@@ -68,6 +68,8 @@ class Gateway(ABC):
     symbol: ClassVar[str]
     qty: ClassVar[Decimal]
     tick: ClassVar[Decimal]
+    #: The product line of ``symbol`` as the venue and the lab's instruments call it ("spot", "linear", …).
+    line: ClassVar[str]
     #: Base and quote asset where a fill changes two balances (spot); None for derivatives.
     spot_assets: ClassVar[tuple[str, str] | None] = None
 
@@ -83,6 +85,11 @@ class Gateway(ABC):
     @abstractmethod
     async def cancel(self, order_id: str) -> None:
         """Cancel one order; an order that is gone already is no error."""
+
+    @abstractmethod
+    async def open_order_ids(self) -> dict[str, str]:
+        """Every live order of this account in ``symbol``, all pages: venue order id (as ``place`` returns it) to client
+        id ("" where the order has none). An answer that is not the venue's listing raises: it is never read as empty."""
 
     @abstractmethod
     async def trades(self, since_ms: int) -> list[Trade]:
