@@ -88,8 +88,8 @@ class Gateway(ABC):
 
     @abstractmethod
     async def open_order_ids(self) -> dict[str, str]:
-        """Every live order of this account in ``symbol``, all pages: venue order id (as ``place`` returns it) to client
-        id ("" where the order has none). An answer that is not the venue's listing raises: it is never read as empty."""
+        """This account's live orders in ``symbol``, all pages: venue order id, as ``place`` returns it, to client id
+        ("" where it has none). An answer that is not the venue's listing raises; it is never read as empty."""
 
     @abstractmethod
     async def trades(self, since_ms: int) -> list[Trade]:
