@@ -348,7 +348,7 @@ def test_fills_come_from_every_page_oldest_first_and_none_from_before() -> None:
     assert fills[-1] == Fill(
         id="T00000-AAAAA-BBBBBB",
         order_id="OQCLML-BW3P3-BUCMWZ",
-        symbol="XXBTZUSD",
+        symbol="XBTUSD",
         side="buy",
         qty=Decimal("0.02"),
         price=Decimal(30010),
@@ -356,6 +356,25 @@ def test_fills_come_from_every_page_oldest_first_and_none_from_before() -> None:
         fee_asset="ZUSD",
         at_ms=1688667796_880,
     )
+
+
+@pytest.mark.parametrize(
+    ("pair", "symbol", "fee_asset"),
+    [
+        ("XXBTZUSD", "XBTUSD", "ZUSD"),
+        ("XETHXXBT", "ETHXBT", "XXBT"),
+        ("SOLUSD", "SOLUSD", "ZUSD"),
+        ("XTZUSDT", "XTZUSDT", "USDT"),
+        ("ADAETH", "ADAETH", "XETH"),
+        ("BTCNEW", "BTCNEW", ""),
+    ],
+)
+def test_fills_name_the_pair_as_orders_do_and_the_quote_asset_of_the_fee(
+    pair: str, symbol: str, fee_asset: str
+) -> None:
+    reply = {"error": [], "result": {"count": 1, "trades": {"T1": {**trade(0), "pair": pair}}}}
+    (fill,) = kraken(Canned(reply)).fills(0)
+    assert (fill.symbol, fill.fee_asset) == (symbol, fee_asset)
 
 
 def test_a_fill_that_arrives_between_two_pages_is_neither_lost_nor_doubled() -> None:

@@ -66,8 +66,6 @@ MAX_FILL_PAGES = 400  # of 50
 QUOTES = {
     "USDT": "USDT",
     "USDC": "USDC",
-    "XXBT": "XXBT",
-    "XETH": "XETH",
     "USD": "ZUSD",
     "EUR": "ZEUR",
     "GBP": "ZGBP",
@@ -282,7 +280,7 @@ def _position(row: Row, where: str) -> Position:
     volume = schema.decimal(row, "vol", where)
     qty = volume - schema.decimal(row, "vol_closed", where)
     return Position(
-        symbol=schema.text(row, "pair", where),
+        symbol=_altname(schema.text(row, "pair", where)),
         line="margin",
         qty=qty if schema.text(row, "type", where) == "buy" else -qty,
         avg_price=schema.decimal(row, "cost", where) / volume if volume else None,
@@ -295,7 +293,7 @@ def _fill(txid: str, row: Row, where: str) -> Fill:
     return Fill(
         id=txid,
         order_id=schema.text(row, "ordertxid", where),
-        symbol=pair,
+        symbol=_altname(pair),
         side=schema.text(row, "type", where),
         qty=schema.decimal(row, "vol", where),
         price=schema.decimal(row, "price", where),
@@ -303,6 +301,12 @@ def _fill(txid: str, row: Row, where: str) -> Fill:
         fee_asset=next((asset for end, asset in QUOTES.items() if pair.endswith(end)), ""),
         at_ms=_ms(row, "time", where),
     )
+
+
+def _altname(pair: str) -> str:
+    """The pair as open orders name it: positions and fills say XXBTZUSD where orders say XBTUSD."""
+    old_style = len(pair) == 8 and pair[0] in "XZ" and pair[4] in "XZ"
+    return pair[1:4] + pair[5:] if old_style else pair
 
 
 def _ms(row: Row, key: str, where: str) -> int:
