@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 
 from .deadline import Deadline
 
+CLOSED_BY_PEER = (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError)
 MAX_BODY_BYTES = 64 * 1024 * 1024
 T = TypeVar("T")
 
@@ -115,11 +116,17 @@ class HttpClient:
             raise TransportError(f"{request.name}: not sent, no time left", sent=False)
         with self._lock:
             self.requests += 1
-            connection = self._idle.pop() if self._idle else None
-        if connection is None:
-            connection = self._connect(request, deadline)
+            kept = self._idle.pop() if self._idle else None
+        connection = kept or self._connect(request, deadline)
         try:
-            response = self._exchange(connection, request, deadline)
+            try:
+                response = self._exchange(connection, request, deadline)
+            except CLOSED_BY_PEER:
+                # A kept connection that the server has closed meanwhile; a read may simply be asked again.
+                if kept is None or request.method != "GET":
+                    raise
+                connection = self._connect(request, deadline)
+                response = self._exchange(connection, request, deadline)
         except (OSError, http.client.HTTPException) as error:
             connection.close()
             raise TransportError(f"{request.name}: {describe(error)}", sent=True) from None
@@ -171,7 +178,7 @@ def describe(error: Exception) -> str:
         return "no answer in time"
     if isinstance(error, ConnectionRefusedError):
         return "connection refused"
-    if isinstance(error, http.client.RemoteDisconnected | ConnectionResetError | BrokenPipeError):
+    if isinstance(error, CLOSED_BY_PEER):
         return "connection closed by the other side"
     if isinstance(error, socket.gaierror):
         return f"name not resolved ({error.strerror})"

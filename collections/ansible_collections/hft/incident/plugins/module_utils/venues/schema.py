@@ -102,3 +102,10 @@ def integer(row: Row, key: str, where: str) -> int:
     if number != number.to_integral_value():
         raise MalformedReply(f"{where}: '{key}' is not a whole number")
     return int(number)
+
+
+def boolean(row: Row, key: str, where: str) -> bool:
+    value = member(row, key, where)
+    if not isinstance(value, bool):
+        raise MalformedReply(f"{where}: '{key}' is {_name(value)}, expected true or false")
+    return value

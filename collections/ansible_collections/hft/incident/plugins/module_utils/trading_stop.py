@@ -1,0 +1,111 @@
+# Copyright: (c) 2026, hft-incident contributors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+# SPDX-License-Identifier: Apache-2.0
+"""One trading system told to stop sending orders, while the venues are cancelled without it.
+
+Source: architecture.md, idea 2; runbook section 6 (the killswitch) and seed-faults A2.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import NamedTuple
+
+from .deadline import Deadline
+from .kill_order import MAX_REQUEST_S, Clock, KillOrder, OnReport, Report, pause_after
+from .settings import SystemEntry
+from .trading_system import TradingSystem
+from .venues.errors import Unavailable, VenueError
+
+
+class SystemResult(NamedTuple):
+    """One trading system's verdict: "stopped", "refused" or "unreachable" (in check mode also "running").
+
+    ``changed``: it was not stopped before; ``blocked``: the exchanges that this kill has closed there.
+    """
+
+    name: str
+    verdict: str
+    elapsed_ms: float
+    error: str | None
+    changed: bool = False
+    blocked: tuple[str, ...] = ()
+
+
+class TradingStop:
+    """One trading system told to stop, on its own thread, as often as it takes while there is time."""
+
+    def __init__(
+        self, entry: SystemEntry, order: KillOrder, deadline: Deadline, clock: Clock, on_report: OnReport
+    ) -> None:
+        self.thread = threading.Thread(target=self._run, daemon=True)
+        self._entry = entry
+        self._order = order
+        self._deadline = deadline
+        self._clock = clock
+        self._on_report = on_report
+        self._result = SystemResult(entry.name, "unreachable", 0.0, "no answer in time")
+
+    def snapshot(self) -> SystemResult:
+        waiting = self._result.elapsed_ms == 0.0
+        return self._result._replace(elapsed_ms=self._clock.elapsed_ms()) if waiting else self._result
+
+    def _run(self) -> None:
+        failures = 0
+        while not self._deadline.expired():
+            try:
+                system = TradingSystem(self._entry, request_timeout=MAX_REQUEST_S, deadline=self._deadline)
+                verdict, changed, blocked = (self._look if self._order.check else self._stop)(system)
+                self._settle(verdict, None, changed, blocked)
+                return
+            except Unavailable as error:
+                failures += 1
+                self._settle("unreachable", str(error))
+                time.sleep(pause_after(error, failures, self._deadline.remaining()))
+            except Exception as error:  # noqa: BLE001  # whatever it answers, it must not end this thread in silence
+                self._settle("refused", str(error))
+                return
+
+    def _stop(self, system: TradingSystem) -> tuple[str, bool, tuple[str, ...]]:
+        if self._order.scoped:
+            return self._block(system)
+        was_active = _active(system)
+        system.activate_killswitch(self._order.reason)
+        return "stopped", not was_active, ()
+
+    def _block(self, system: TradingSystem) -> tuple[str, bool, tuple[str, ...]]:
+        """No more orders at the venues that are killed, and its own cancels too; the others trade on."""
+        known = system.exchanges()
+        scope = [entry.name for entry in self._order.venues if entry.name in known]
+        for name in scope:
+            system.set_enabled(name, False)
+        for name in scope:
+            system.cancel_all_orders(name)
+        blocked = tuple(name for name in scope if known[name].enabled)
+        return "stopped", bool(blocked), blocked
+
+    def _look(self, system: TradingSystem) -> tuple[str, bool, tuple[str, ...]]:
+        """Check mode: what stopping would change."""
+        if self._order.scoped:
+            known = system.exchanges()
+            scope = {entry.name for entry in self._order.venues}
+            would = tuple(name for name, state in known.items() if name in scope and state.enabled)
+            return ("running" if would else "stopped"), bool(would), would
+        active = system.killswitch_active()
+        return ("stopped" if active else "running"), not active, ()
+
+    def _settle(self, verdict: str, error: str | None, changed: bool = False, blocked: tuple[str, ...] = ()) -> None:
+        first = self._result.error != error or self._result.verdict != verdict
+        at = self._clock.elapsed_ms()
+        self._result = SystemResult(self._entry.name, verdict, at, error, changed, blocked)
+        if first:
+            self._on_report(Report(self._entry.name, verdict, error or verdict, at))
+
+
+def _active(system: TradingSystem) -> bool:
+    """Whether its killswitch was active before; only a "changed" depends on it, so no answer means no."""
+    try:
+        return system.killswitch_active()
+    except VenueError:
+        return False

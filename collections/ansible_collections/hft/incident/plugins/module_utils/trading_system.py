@@ -1,0 +1,234 @@
+# Copyright: (c) 2026, hft-incident contributors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+# SPDX-License-Identifier: Apache-2.0
+"""A trading system's API (contracts.md, "The trading system's API"; its first column is the runbook's sections 3 to 6).
+
+Never a path to the venues: whatever it answers, the venues are asked themselves. Methods raise three of the venues'
+errors and nothing else: ``Unavailable`` (no complete reply), ``Rejected`` (it said no; ``code`` is the HTTP status) and
+``MalformedReply`` (an answer outside its contract).
+"""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from typing import NamedTuple
+from urllib.parse import quote, urlencode
+
+from .deadline import Deadline
+from .http_client import HttpClient, Request, Response, TransportError
+from .secret_ref import SecretError, resolve
+from .settings import SystemEntry
+from .venues import schema
+from .venues.errors import MalformedReply, Rejected, Unavailable
+from .venues.schema import Json, Row
+
+BASE = "/api/v1"
+MAX_PAGES = 1000
+
+
+class ExchangeState(NamedTuple):
+    """How the trading system sees one exchange; the age is in seconds (None: no market data yet)."""
+
+    name: str
+    enabled: bool
+    connected: bool
+    last_market_data_age_s: float | None
+    open_orders: int
+
+
+class Strategy(NamedTuple):
+    id: str
+    exchanges: tuple[str, ...]
+    priority: str  #: low | normal | high
+    running: bool
+
+
+class SystemPosition(NamedTuple):
+    """What the trading system believes it holds; ``qty`` is signed."""
+
+    exchange: str
+    account: str
+    symbol: str
+    qty: Decimal
+
+
+class SystemOrder(NamedTuple):
+    """An order that the trading system believes is live; ``qty`` is what remains."""
+
+    id: str
+    client_id: str
+    exchange: str
+    account: str
+    symbol: str
+    side: str
+    qty: Decimal
+    price: Decimal | None
+
+
+class Health(NamedTuple):
+    status: str  #: ok | degraded | halted
+    mode: str  #: live | observe | halted
+
+
+class TradingSystem:
+    """One trading system. ``request_timeout`` bounds each request (s), ``deadline`` all of them."""
+
+    def __init__(self, entry: SystemEntry, *, request_timeout: float = 3.0, deadline: Deadline | None = None) -> None:
+        self.name = entry.name
+        if entry.fault:
+            raise Unavailable(entry.fault)
+        self._headers = {"Content-Type": "application/json"}
+        try:
+            if entry.token:
+                self._headers["Authorization"] = f"Bearer {resolve(entry.token, 'token').reveal()}"
+            self._http = HttpClient(entry.url, ca_file=entry.ca_file, request_timeout=request_timeout)
+        except (SecretError, ValueError, OSError) as error:
+            raise Unavailable(str(error)) from None
+        self._http.deadline = deadline
+
+    # The killswitch -----------------------------------------------------------------------------------------------
+
+    def activate_killswitch(self, reason: str) -> str:
+        """Stop all order sending; since when it is active (ISO 8601, "" where not said)."""
+        reply = self._object("POST", "/killswitch", {"reason": reason})
+        if schema.member(reply, "active", "killswitch") is not True:
+            raise Rejected("it answered, but its killswitch is not active")
+        return str(reply.get("since") or "")
+
+    def killswitch_active(self) -> bool:
+        return schema.boolean(self._object("GET", "/killswitch"), "active", "killswitch")
+
+    def release_killswitch(self) -> None:
+        self._object("DELETE", "/killswitch")
+
+    # Exchanges ----------------------------------------------------------------------------------------------------
+
+    def exchanges(self) -> dict[str, ExchangeState]:
+        """Every exchange that it knows, by name."""
+        where = "GET /exchanges"
+        rows = schema.rows(_unwrapped(self._json("GET", "/exchanges"), "exchanges"), where)
+        return {str(row.get("name")): _exchange_state(row, where) for row in rows}
+
+    def set_enabled(self, exchange: str, enabled: bool) -> None:
+        """Allow or forbid orders at one exchange; the fragment is merged, and the reply must show that it holds."""
+        reply = self._object("PUT", "/config", {"exchanges": {exchange: {"enabled": enabled}}})
+        entry = schema.object_at(schema.object_at(reply, "exchanges", "PUT /config"), exchange, "PUT /config")
+        if entry.get("enabled") is not enabled:
+            raise Rejected(f"its configuration does not show {exchange} with enabled: {str(enabled).lower()}")
+
+    def cancel_all_orders(self, exchange: str) -> None:
+        """Ask for a mass cancel; it works in the background and proves nothing."""
+        self._json("POST", f"/exchanges/{quote(exchange)}/cancel_all_orders")
+
+    def reconnect(self, exchange: str) -> bool:
+        """Try to connect again; whether it is connected now."""
+        return schema.boolean(self._object("POST", f"/exchanges/{quote(exchange)}/reconnect"), "connected", "reconnect")
+
+    # What it believes ---------------------------------------------------------------------------------------------
+
+    def positions(self) -> list[SystemPosition]:
+        where = "GET /positions"
+        return [_position(row, where) for row in schema.rows_at(self._object("GET", "/positions"), "positions", where)]
+
+    def open_orders(self, exchange: str = "") -> list[SystemOrder]:
+        """Every order that it believes is live, page by page."""
+        orders: list[SystemOrder] = []
+        where, cursor, seen = "GET /orders", "", {""}
+        for _ in range(MAX_PAGES):
+            query = {"status": "open", "exchange": exchange, "cursor": cursor}
+            reply = self._object("GET", "/orders?" + urlencode({k: v for k, v in query.items() if v}))
+            orders += [_order(row, where) for row in schema.rows_at(reply, "orders", where)]
+            cursor = str(reply.get("cursor") or "")
+            if not cursor:
+                return orders
+            if cursor in seen:
+                break
+            seen.add(cursor)
+        raise MalformedReply(f"{where}: the pages do not end")
+
+    def strategies(self) -> list[Strategy]:
+        where = "GET /strategies"
+        rows = schema.rows(_unwrapped(self._json("GET", "/strategies"), "strategies"), where)
+        return [_strategy(row, where) for row in rows]
+
+    def set_running(self, strategy_id: str, running: bool) -> None:
+        """Start or stop one strategy."""
+        self._json("POST", f"/strategies/{quote(strategy_id)}/{'start' if running else 'stop'}")
+
+    def health(self) -> Health:
+        reply = self._object("GET", "/health")
+        return Health(schema.text(reply, "status", "GET /health"), schema.text(reply, "mode", "GET /health"))
+
+    # One request --------------------------------------------------------------------------------------------------
+
+    def _object(self, method: str, path: str, body: Json = None) -> Row:
+        return schema.as_object(self._json(method, path, body), f"{method} {path.partition('?')[0]}")
+
+    def _json(self, method: str, path: str, body: Json = None) -> Json:
+        data = json.dumps(body).encode() if body is not None else None
+        request = Request(method, BASE + path, self._headers, data)
+        try:
+            response = self._http.send(request)
+        except TransportError as error:
+            raise Unavailable(str(error)) from None
+        if not 200 <= response.status < 300:
+            raise Rejected(f"{request.name}: HTTP {response.status}{_its_words(response)}", code=str(response.status))
+        return schema.parse(response.body, request.name)
+
+
+def _its_words(response: Response) -> str:
+    """The message of an error body, where there is one."""
+    try:
+        message = json.loads(response.body)["error"]["message"]
+    except (ValueError, KeyError, TypeError):
+        return ""
+    return ", " + " ".join(str(message).split())[:200]
+
+
+def _unwrapped(reply: Json, name: str) -> Json:
+    """A bare list, or the list under its own name: the contract shows the rows, not their wrapper."""
+    return reply.get(name) if isinstance(reply, dict) else reply
+
+
+def _exchange_state(row: Row, where: str) -> ExchangeState:
+    age = schema.member(row, "last_market_data_age_s", where)
+    return ExchangeState(
+        name=schema.text(row, "name", where),
+        enabled=schema.boolean(row, "enabled", where),
+        connected=schema.boolean(row, "connected", where),
+        last_market_data_age_s=None if age is None else float(schema.decimal(row, "last_market_data_age_s", where)),
+        open_orders=schema.integer(row, "open_orders", where),
+    )
+
+
+def _strategy(row: Row, where: str) -> Strategy:
+    exchanges = schema.as_list(schema.member(row, "exchanges", where), where)
+    return Strategy(
+        id=schema.text(row, "id", where),
+        exchanges=tuple(str(name) for name in exchanges),
+        priority=schema.text(row, "priority", where),
+        running=schema.text(row, "state", where) == "running",
+    )
+
+
+def _position(row: Row, where: str) -> SystemPosition:
+    return SystemPosition(
+        exchange=schema.text(row, "exchange", where),
+        account=str(row.get("account") or ""),
+        symbol=schema.text(row, "symbol", where),
+        qty=schema.decimal(row, "qty", where),
+    )
+
+
+def _order(row: Row, where: str) -> SystemOrder:
+    return SystemOrder(
+        id=schema.text(row, "id", where),
+        client_id=str(row.get("client_id") or ""),
+        exchange=schema.text(row, "exchange", where),
+        account=str(row.get("account") or ""),
+        symbol=schema.text(row, "symbol", where),
+        side=schema.text(row, "side", where),
+        qty=schema.decimal(row, "qty", where),
+        price=schema.decimal(row, "price", where) if row.get("price") is not None else None,
+    )

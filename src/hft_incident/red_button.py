@@ -1,0 +1,187 @@
+# Copyright: (c) 2026, hft-incident contributors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+# SPDX-License-Identifier: Apache-2.0
+"""``hft-incident kill``: the red button, with no Ansible in the way (contracts.md, "Commands" and "kill --json")."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import threading
+import time
+from typing import NoReturn
+
+from ansible_collections.hft.incident.plugins.module_utils.kill_order import KillOrder, Report
+from ansible_collections.hft.incident.plugins.module_utils.killswitch import Kill, KillResult
+from ansible_collections.hft.incident.plugins.module_utils.settings import SettingsError, select
+
+from . import venues_file
+
+EXIT_CLEAR, EXIT_USAGE, EXIT_UNPROVEN = 0, 2, 3
+
+EXAMPLES = """examples:
+  hft-incident kill --reason "runaway quoting"
+  hft-incident kill --venue binance --venue okx --reason "INC-7: feed frozen" --json
+  hft-incident kill --venues /etc/hft-incident/venues.yml --confirm 5 --timeout 20 --reason drill
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(EXIT_USAGE, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
+def parser() -> argparse.ArgumentParser:
+    made = _Parser(
+        prog="hft-incident kill",
+        description="Cancel every order at every venue at once and stop the trading systems. Exit 0 only when every "
+        "venue itself has said, several times in a row, that nothing is open; 3 where that is not proven.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    made.add_argument("--reason", required=True, help="why; kept in the record")
+    made.add_argument(
+        "--venue",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="only this venue (may be repeated); trading systems are then stopped there only",
+    )
+    made.add_argument(
+        "--venues", metavar="FILE", help="the venues file (default: $HFT_INCIDENT_VENUES, the inventory's)"
+    )
+    made.add_argument("--confirm", type=_count, default=3, metavar="N", help="empty answers in a row (default: 3)")
+    made.add_argument("--interval", type=_seconds, default=1.0, metavar="S", help="seconds between them (default: 1)")
+    made.add_argument("--timeout", type=_seconds, default=10.0, metavar="S", help="seconds for it all (default: 10)")
+    made.add_argument("--json", action="store_true", help="one JSON object on standard output")
+    return made
+
+
+def main(argv: list[str], started: float | None = None) -> NoReturn:
+    """Press the button and exit with its verdict. ``started``: monotonic time of the process's start."""
+    options = parser().parse_args(argv)
+    if not options.reason.strip():
+        parser().error("--reason must say something")
+    try:
+        path = venues_file.find(options.venues)
+        settings = venues_file.load(path)
+        order = KillOrder(
+            venues=select(settings.venues, options.venue),
+            trading_systems=settings.trading_systems,
+            reason=options.reason,
+            confirm=options.confirm,
+            interval=options.interval,
+            timeout=options.timeout,
+            scoped=bool(options.venue),
+        )
+        if not order.venues:
+            raise SettingsError(f"{path}: 'hft_venues' is empty; there is nothing to kill")
+    except SettingsError as error:
+        print(f"hft-incident kill: {error}", file=sys.stderr)
+        _leave(EXIT_USAGE)
+    _leave(_press(order, path, options.json, process_start() if started is None else started))
+
+
+def _press(order: KillOrder, path: str, as_json: bool, started: float) -> int:
+    press = Kill(order, _print_report, started)
+    press.start()
+    record = _Record(order, path)
+    try:
+        press.wait()
+    except KeyboardInterrupt:
+        print("interrupted: this is what is known now", file=sys.stderr)
+    result = press.result()
+    record.close(result)
+    if as_json:
+        print(json.dumps(result.to_json()))
+    else:
+        for line in lines(result):
+            print(line)
+    return EXIT_CLEAR if result.verdict == "clear" else EXIT_UNPROVEN
+
+
+def lines(result: KillResult) -> list[str]:
+    """The result for a person: the whole first, then a line a venue and a trading system."""
+    said = {"clear": "CLEAR: nothing is open anywhere", "open": "OPEN: ORDERS ARE STILL LIVE"}
+    made = [f"{said.get(result.verdict, 'UNKNOWN: NOT PROVEN SAFE')} ({result.elapsed_ms / 1000:.1f} s)"]
+    for venue in result.venues:
+        detail = venue.error or f"{venue.open_before} open before, {venue.cancelled} gone, confirmed"
+        made.append(f"  {venue.name:<16} {venue.verdict:<8} {detail}")
+    for system in result.trading_systems:
+        made.append(f"  {system.name:<16} {system.verdict:<8} {system.error or ''}".rstrip())
+    return made
+
+
+def process_start() -> float:
+    """When this process was started, on the monotonic clock (10 ms steps; now, where /proc does not say)."""
+    try:
+        with open("/proc/self/stat", encoding="ascii") as file:
+            ticks = int(file.read().rpartition(")")[2].split()[19])
+        age = time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, AttributeError):
+        age = 0.0
+    return time.monotonic() - max(0.0, age)
+
+
+def _print_report(report: Report) -> None:
+    print(f"[{report.elapsed_ms:8.0f} ms] {report.name}: {report.text}", file=sys.stderr, flush=True)
+
+
+class _Record:
+    """What was ordered and what came of it, in ``kills/journal.jsonl``; written beside the kill, never before it."""
+
+    def __init__(self, order: KillOrder, path: str) -> None:
+        self._order = order
+        self._path = path
+        self._thread = threading.Thread(target=self._open, daemon=True)
+        self._thread.start()
+
+    def _open(self) -> None:
+        self._write(
+            "kill.ordered",
+            {
+                "reason": self._order.reason,
+                "venues": [venue.name for venue in self._order.venues],
+                "trading_systems": [system.name for system in self._order.trading_systems],
+                "scoped": self._order.scoped,
+                "venues_file": self._path,
+            },
+        )
+
+    def close(self, result: KillResult) -> None:
+        self._thread.join(timeout=1.0)
+        self._write("kill.verified", result.to_json())
+
+    def _write(self, kind: str, data: dict[str, object]) -> None:
+        from ansible_collections.hft.incident.plugins.module_utils.journal import Journal
+
+        try:
+            Journal(os.path.join(venues_file.home(), "kills", "journal.jsonl")).append(kind, data)
+        except (OSError, ValueError) as error:
+            print(f"warning: no record of this kill could be written ({type(error).__name__})", file=sys.stderr)
+
+
+def _leave(code: int) -> NoReturn:
+    """Out at once: a thread that hangs on a venue must not hold the answer back."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def _count(text: str) -> int:
+    number = int(text) if text.isdigit() else 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number from 1")
+    return number
+
+
+def _seconds(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number < 86400:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number of seconds")
+    return number

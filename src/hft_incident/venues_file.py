@@ -1,0 +1,74 @@
+# Copyright: (c) 2026, hft-incident contributors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+# SPDX-License-Identifier: Apache-2.0
+"""Finding and reading the venues file (contracts.md, "The venues file")."""
+
+from __future__ import annotations
+
+import os
+
+import yaml
+
+from ansible_collections.hft.incident.plugins.module_utils.settings import Settings, SettingsError, parse
+
+ENV_VENUES = "HFT_INCIDENT_VENUES"
+IN_INVENTORY = os.path.join("group_vars", "all", "venues.yml")
+# The C parser is ten times as fast; wheels for every common platform have it.
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def find(named: str | None = None) -> str:
+    """The venues file: the one named, else $HFT_INCIDENT_VENUES, else that of the inventory.
+
+    The inventory is $ANSIBLE_INVENTORY, else ansible.cfg's in this folder, else /etc/hft-incident/inventory, else that
+    of the running lab. Raises SettingsError where there is none.
+    """
+    explicit = named or os.environ.get(ENV_VENUES)
+    if explicit:
+        return explicit
+    places = [os.path.join(folder, IN_INVENTORY) for folder in _inventories()]
+    for place in places:
+        if os.path.isfile(place):
+            return place
+    raise SettingsError(f"no venues file: name one with --venues or ${ENV_VENUES} (looked for {', '.join(places)})")
+
+
+def load(path: str) -> Settings:
+    """The entries of the file; raises SettingsError with one line that names the file and the fault."""
+    try:
+        with open(path, "rb") as file:
+            document = yaml.load(file, Loader=_Loader)  # noqa: S506  # a safe loader, chosen above
+    except OSError as error:
+        raise SettingsError(f"cannot read {path}: {(error.strerror or 'error').lower()}") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 1}" if mark else ""
+        raise SettingsError(f"{path} is not valid YAML{where}") from None
+    except ValueError:
+        raise SettingsError(f"{path} is not readable text") from None
+    return parse(document, path)
+
+
+def _inventories() -> list[str]:
+    """Folders of inventories in the order in which they count."""
+    named = os.environ.get("ANSIBLE_INVENTORY", "") or _from_ansible_cfg()
+    folders = [os.path.dirname(entry) if os.path.isfile(entry) else entry for entry in named.split(",") if entry]
+    return [*folders, "/etc/hft-incident/inventory", os.path.join(home(), "lab", "inventory")]
+
+
+def _from_ansible_cfg() -> str:
+    try:
+        with open("ansible.cfg", encoding="utf-8") as file:
+            lines = [line.partition("=") for line in file]
+    except (OSError, ValueError):
+        return ""
+    return next((value.strip() for key, _, value in lines if key.strip() == "inventory"), "")
+
+
+def home() -> str:
+    """Where state lives: $HFT_INCIDENT_HOME, else /var/lib/hft-incident for root, else under $XDG_STATE_HOME."""
+    if os.environ.get("HFT_INCIDENT_HOME"):
+        return os.environ["HFT_INCIDENT_HOME"]
+    if os.geteuid() == 0:
+        return "/var/lib/hft-incident"
+    return os.path.join(os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state"), "hft-incident")
