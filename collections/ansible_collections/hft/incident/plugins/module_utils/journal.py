@@ -52,7 +52,7 @@ class Journal:
         return self.extend([(kind, data)], actor)[0]
 
     def extend(self, drafts: Iterable[tuple[str, Mapping[str, Any]]], actor: str | None = None) -> list[Event]:
-        """Several events at the price of one: neighbors in the journal, flushed to disk together; errors as ``append``."""
+        """Several events at the price of one: neighbors in the journal, flushed together; errors as ``append``."""
         checked = [chain.draft(kind, data) for kind, data in drafts]
         if not checked:
             return []

@@ -37,9 +37,10 @@ _SECRET_PAIRS = frozenset(
 )
 _WORD_BREAK = re.compile(r"[^A-Za-z0-9]+|(?<=[a-z0-9])(?=[A-Z])")
 
-# The same fields inside a sentence: `…&signature=ab12`, `"token": "ab12"`, `Authorization: Bearer ab12`.
+# The same fields inside a sentence: `…&signature=ab12`, `"token": "ab12"`, `OK-ACCESS-SIGN: ab12`. A name is tried only
+# where a word begins, which keeps a page of nonsense from a venue linear.
 _FIELD_IN_TEXT = re.compile(
-    r"""(?P<name>[A-Za-z][A-Za-z0-9_-]*)(?P<sep>=|["']\s*[:=]\s*["']|:\s?)(?P<value>[^\s&,;"'}\]]+)"""
+    r"""(?<![\w-])(?P<name>[\w-]+)(?P<sep>=|["']\s*[:=]\s*["']|:\s?)(?P<value>[^\s&,;"'}\]]+)"""
 )
 _SCHEME_AND_VALUE = re.compile(r"\b(Bearer|Basic)\s+[A-Za-z0-9+/=._~-]{6,}")
 _USER_INFO = re.compile(r"(?<=://)[^/\s@:]*:[^/\s@]+(?=@)")  # https://me:password@host

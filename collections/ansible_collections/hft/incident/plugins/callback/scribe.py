@@ -1,0 +1,327 @@
+# Copyright: (c) 2026, hft-incident contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The scribe: what happens in an incident playbook, written into the incident's journal as it happens."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ansible import constants as C  # noqa: N812  the name every plugin uses
+from ansible import context
+from ansible.plugins.callback import CallbackBase
+from ansible.utils.vars import load_extra_vars
+
+from ansible_collections.hft.incident.plugins.module_utils.chain import draft
+from ansible_collections.hft.incident.plugins.module_utils.errors import EXIT_CODES, IncidentError
+from ansible_collections.hft.incident.plugins.module_utils.incident import (
+    ENV_DIR,
+    ENV_ID,
+    PHASES,
+    TYPES,
+    Incident,
+    find,
+    open_incident,
+)
+
+DOCUMENTATION = r"""
+name: scribe
+type: aggregate
+short_description: Writes the record of an incident
+version_added: 0.1.0
+author:
+  - hft-incident contributors (@hft-incident)
+description:
+  - Keeps the journal of an incident playbook, so that plain C(ansible-playbook) leaves the same record as
+    C(hft-incident run).
+  - It is silent unless the playbook is named after an incident type, for example C(exchange_outage.yml).
+  - It opens a new incident, unless the environment variable E(HFT_INCIDENT_ID) names one that exists, and sets
+    E(HFT_INCIDENT_ID) and E(HFT_INCIDENT_DIR) for the modules that run on the control node.
+  - Of a task it records name, host, action, status, time and the module's own message, with secrets taken out. It never
+    records a task's arguments or its whole result. Of extra variables it records C(exchange), C(reason), C(confirmed)
+    and C(force).
+  - "A module's result may carry C(record), a list of C({kind, data}) that is written as it is, C(inverses), a list of
+    C({module, args, describe}) that say how to undo what it changed, and, if it failed, C(outcome), one of C(failed),
+    C(usage), C(unproven) and C(held). Under C(no_log) Ansible hides these from the scribe as well."
+  - A run without a record does not start, it ends with exit code 2 before the first task. A record that cannot be
+    written any more later on does not stop the run, which may be in the middle of making things safe, but the run then
+    ends as failed.
+  - A run that is not C(done) never ends with exit code 0. That includes a play that matches no host, and tags that
+    leave nothing to run.
+requirements:
+  - The state folder (E(HFT_INCIDENT_HOME)) is writable.
+"""
+
+EXAMPLES = r"""
+enable: |
+  # ansible.cfg
+  [defaults]
+  callbacks_enabled = hft.incident.scribe
+"""
+
+INPUTS = ("exchange", "reason", "confirmed", "force")
+MESSAGE_LIMIT = 300
+
+Draft = tuple[str, Mapping[str, Any]]
+
+
+class Run:
+    """What the scribe knows of the run that it is writing down."""
+
+    def __init__(self, incident: Incident, playbook: str, check: bool) -> None:
+        self.id = uuid.uuid4().hex[:12]
+        self.incident = incident
+        self.playbook = playbook
+        self.check = check
+        self.play = ""
+        self.phase: str | None = None
+        self.entered: tuple[str, str] | None = None
+        self.started: dict[tuple[str, str], float] = {}
+        self.tasks = 0
+        self.changed = False
+        self.failed = 0
+        self.unreachable = 0
+        self.outcomes: set[str] = set()
+        self.empty_plays: list[str] = []
+        self.record_fault: str | None = None
+
+    def outcome(self) -> str:
+        """The worst that happened. `usage` promises that nothing was changed: after a change it is `failed`."""
+        if self.record_fault or "failed" in self.outcomes:
+            return "failed"
+        if "usage" in self.outcomes:
+            return "failed" if self.changed else "usage"
+        if self.tasks == 0:
+            return "usage"
+        if self.empty_plays:
+            return "unproven"
+        return next((name for name in ("unproven", "held") if name in self.outcomes), "done")
+
+
+class CallbackModule(CallbackBase):
+    """Ansible calls these methods one at a time, in the main process."""
+
+    CALLBACK_VERSION = 2.0
+    CALLBACK_TYPE = "aggregate"
+    CALLBACK_NAME = "hft.incident.scribe"
+    CALLBACK_NEEDS_ENABLED = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._run: Run | None = None
+        self._opened_here: str | None = None
+        atexit.register(self._interrupted, os.getpid())
+
+    def v2_playbook_on_start(self, playbook: Any) -> None:
+        path = Path(playbook._file_name)
+        self._run = None
+        if path.stem not in TYPES:
+            return
+        check = bool(context.CLIARGS.get("check"))
+        try:
+            run = Run(self._incident(path.stem, load_extra_vars(playbook._loader), check), path.name, check)
+            started = {"run": run.id, "playbook": run.playbook, "pid": os.getpid(), "check": check}
+            run.incident.journal.append("run.started", started)
+        except IncidentError as error:
+            # Ansible turns an exception of a callback into a warning and goes on; SystemExit it lets through.
+            self._display.error(f"{error}; nothing was started")
+            raise SystemExit(EXIT_CODES["usage"]) from error
+        # Task workers are forked from here, so modules on the control node find the journal.
+        os.environ[ENV_ID] = run.incident.id
+        os.environ[ENV_DIR] = str(run.incident.directory)
+        self._run = run
+
+    def v2_playbook_on_play_start(self, play: Any) -> None:
+        if self._run:
+            self._run.play = play.get_name()
+            self._run.phase = next((phase for phase in PHASES if phase in play.tags), None)
+
+    def v2_playbook_on_no_hosts_matched(self) -> None:
+        if self._run:
+            self._run.empty_plays.append(self._run.play)
+            self._no_hosts(f"play {self._run.play!r}: no host matches, so none of its tasks ran")
+
+    def v2_playbook_on_task_start(self, task: Any, is_conditional: bool) -> None:
+        """A phase is entered with its first task: a play that tags leave out of this run enters nothing."""
+        run = self._run
+        if run and run.phase and run.entered != (run.phase, run.play):
+            run.entered = (run.phase, run.play)
+            self._write([("phase.entered", {"phase": run.phase, "play": run.play})])
+
+    def v2_runner_on_start(self, host: Any, task: Any) -> None:
+        if self._run:
+            self._run.started[host.get_name(), task._uuid] = time.monotonic()
+
+    def v2_runner_on_ok(self, result: Any) -> None:
+        # An include is a task that only makes others; they are recorded themselves.
+        if result._task.action not in C._ACTION_ALL_INCLUDES:
+            self._finished(result, "changed" if result._result.get("changed") else "ok")
+
+    def v2_runner_on_skipped(self, result: Any) -> None:
+        self._finished(result, "skipped")
+
+    def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:
+        if ignore_errors:
+            self._finished(result, "ignored")
+        else:
+            self._finished(result, "rescued" if _will_be_rescued(result._task) else "failed")
+
+    def v2_runner_on_unreachable(self, result: Any) -> None:
+        self._finished(result, "ignored" if result._task.ignore_unreachable else "unreachable")
+
+    def v2_runner_item_on_ok(self, result: Any) -> None:
+        self._write(self._carried(result))
+
+    def v2_runner_item_on_failed(self, result: Any) -> None:
+        self._write(self._carried(result))
+
+    def v2_runner_retry(self, result: Any) -> None:
+        """An attempt that is tried again has happened all the same: what it changed must be undoable."""
+        data = result._result
+        retried = {
+            "task": result._task.get_name(),
+            "host": result._host.get_name(),
+            "attempt": data.get("attempts"),
+            "attempts": data.get("retries"),
+            "msg": _message(data),
+        }
+        self._write([*self._carried(result), ("task.retried", retried)])
+
+    def v2_playbook_on_stats(self, stats: Any) -> None:
+        run = self._run
+        if run is None:
+            return
+        if run.tasks == 0 and not run.empty_plays:
+            self._no_hosts(f"{run.playbook}: no task ran at all")
+        counts = {"tasks": run.tasks, "failed": run.failed, "unreachable": run.unreachable}
+        self._write([("run.finished", {"run": run.id, **counts, "outcome": run.outcome()})])
+        outcome = run.outcome()  # again: that line may have failed to be written
+        self._run = None
+        if self._opened_here == run.incident.id:
+            # A second playbook on the same command line is an incident of its own.
+            del os.environ[ENV_ID], os.environ[ENV_DIR]
+        self._display.display(f"incident {run.incident.id}: {outcome}; record {run.incident.journal.path}")
+        if outcome != "done" and not any(stats.failures.values()) and not any(stats.dark.values()):
+            raise SystemExit(EXIT_CODES[outcome])
+
+    def _incident(self, incident_type: str, extra_vars: Mapping[str, Any], check: bool) -> Incident:
+        named = os.environ.get(ENV_ID)
+        if named:
+            return find(named)
+        inputs = {name: extra_vars[name] for name in INPUTS if isinstance(extra_vars.get(name), (str, int, float))}
+        severity = str(extra_vars.get("severity", ""))
+        level = int(severity) if severity in ("1", "2", "3", "4") else None
+        incident = open_incident(incident_type, inputs=inputs, severity=level, check=check)
+        self._opened_here = incident.id
+        return incident
+
+    def _no_hosts(self, reason: str) -> None:
+        self._display.error(reason)
+        self._write([("run.no_hosts", {"reason": reason})])
+
+    def _finished(self, result: Any, status: str) -> None:
+        run = self._run
+        if run is None:
+            return
+        data = result._result
+        host = result._host.get_name()
+        started = run.started.pop((host, result._task._uuid), None)
+        finished = {
+            "task": result._task.get_name(),
+            "play": run.play,
+            "phase": run.phase,
+            "host": host,
+            "action": result._task.action,
+            "status": status,
+            "elapsed_ms": None if started is None else round((time.monotonic() - started) * 1000, 1),
+            "msg": _message(data),
+        }
+        run.tasks += 1
+        run.changed = run.changed or bool(data.get("changed"))
+        run.failed += status == "failed"
+        run.unreachable += status == "unreachable"
+        if status in ("failed", "unreachable"):
+            run.outcomes |= _outcomes(data)
+        self._write([*self._carried(result), ("task.finished", finished)])
+
+    def _carried(self, result: Any) -> list[Draft]:
+        """The events that a result brings along: its own, not those of a loop's items, which came with the items."""
+        data = result._result
+        events: list[Draft] = [(item.get("kind", ""), item.get("data", {})) for item in _listed(data, "record")]
+        check = result._task_fields.get("check_mode", context.CLIARGS.get("check"))
+        for item in [] if check else _listed(data, "inverses"):
+            inverse = {
+                "id": uuid.uuid4().hex[:12],
+                "task": result._task.get_name(),
+                "host": result._host.get_name(),
+                "module": item.get("module"),
+                "args": item.get("args") or {},
+                "describe": item.get("describe"),
+            }
+            events.append(("inverse.registered", inverse))
+        return events
+
+    def _write(self, events: Sequence[Draft]) -> None:
+        """Writes what can be written. A fault is said once, loudly, and fails the run at its end: stopping here could
+        stop a containment half way."""
+        run = self._run
+        if run is None or not events:
+            return
+        good: list[Draft] = []
+        for kind, data in events:
+            try:
+                good.append(draft(kind, data))
+            except (TypeError, ValueError) as error:
+                good.append(("record.refused", {"kind": str(kind), "reason": str(error)}))
+                self._fault(run, f"an event of the record was refused: {error}")
+        try:
+            run.incident.journal.extend(good)
+        except IncidentError as error:
+            self._fault(run, str(error))
+
+    def _fault(self, run: Run, text: str) -> None:
+        if run.record_fault is None:
+            run.record_fault = text
+            self._display.error(f"{text}; the run goes on, but will end as failed")
+
+    def _interrupted(self, pid: int) -> None:
+        """At the end of the process: a run without statistics was cut short (Ctrl-C, an error of Ansible's own)."""
+        if self._run and os.getpid() == pid:
+            self._write([("run.interrupted", {"run": self._run.id, "tasks": self._run.tasks})])
+
+
+def _outcomes(data: Mapping[str, Any]) -> set[str]:
+    """How a failed task says it failed; a loop says it in its items."""
+    failed = [item for item in _listed(data, "results") if item.get("failed") or item.get("unreachable")] or [data]
+    said = [item.get("outcome") for item in failed]
+    return {word if isinstance(word, str) and word in ("usage", "unproven", "held") else "failed" for word in said}
+
+
+def _message(data: Mapping[str, Any]) -> str | None:
+    """The module's own message on one line; the journal masks secrets named in it."""
+    text = data.get("msg")
+    if not isinstance(text, str) or not text:
+        return None
+    line = " ".join(text.split())
+    return line if len(line) <= MESSAGE_LIMIT else line[: MESSAGE_LIMIT - 1] + "…"
+
+
+def _listed(data: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
+    found = data.get(key)
+    return [item for item in found if isinstance(item, Mapping)] if isinstance(found, list) else []
+
+
+def _will_be_rescued(task: Any) -> bool:
+    """Whether the task stands in the main part of a block, at any depth, that has a rescue part."""
+    inner, outer = task, task._parent
+    while outer is not None:
+        if getattr(outer, "rescue", None) and any(inner._uuid == member._uuid for member in outer.block):
+            return True
+        inner, outer = outer, outer._parent
+    return False
