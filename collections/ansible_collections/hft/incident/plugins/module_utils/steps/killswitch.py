@@ -1,0 +1,141 @@
+# Copyright: (c) 2026, hft-incident contributors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+# SPDX-License-Identifier: Apache-2.0
+"""The module ``killswitch``: the red button pressed from a playbook, with the same result as ``hft-incident kill``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..arguments import ONLY, TRADING_SYSTEMS, VENUES
+from ..errors import UnprovenError, UsageError
+from ..kill_order import KillOrder, Report
+from ..killswitch import Kill, KillResult
+from ..settings import SystemEntry, select, system_entries, venue_entries
+from ..trading_system import TradingSystem
+from ..venues.errors import VenueError
+from . import Context, Params, Result, event, inverse
+
+ARGUMENT_SPEC: dict[str, Any] = {
+    **VENUES,
+    **TRADING_SYSTEMS,
+    **ONLY,
+    "state": {"type": "str", "choices": ["active", "released"], "default": "active"},
+    "reason": {"type": "str"},
+    "confirm": {"type": "int", "default": 3},
+    "interval": {"type": "float", "default": 1.0},
+    "timeout": {"type": "float", "default": 10.0},
+    "require_clear": {"type": "bool", "default": True},
+}
+REQUIRED_IF = [("state", "active", ("reason",))]
+
+
+def run(params: Params, context: Context) -> Result:
+    """Cancel everything and prove it; or release the trading systems' own killswitch (its inverse)."""
+    if params["state"] == "released":
+        return _release(system_entries(params["trading_systems"]), context)
+    order = _order(params, check=context.check)
+
+    def report(said: Report) -> None:
+        context.note(
+            "venue.reported", {"name": said.name, "state": said.state, "text": said.text, "ms": said.elapsed_ms}
+        )
+
+    press = Kill(order, report)
+    press.start()
+    press.wait()
+    result = press.result()
+    return _described(result, order, require_clear=params["require_clear"])
+
+
+def _order(params: Params, *, check: bool) -> KillOrder:
+    if params["confirm"] < 1 or params["interval"] < 0 or params["timeout"] <= 0:
+        raise UsageError("confirm must be at least 1, interval not negative, timeout more than 0")
+    venues = select(venue_entries(params["venues"]), params["only"])
+    if not venues:
+        raise UsageError("'venues' is empty; there is nothing to kill")
+    return KillOrder(
+        venues=venues,
+        trading_systems=system_entries(params["trading_systems"]),
+        reason=params["reason"],
+        confirm=params["confirm"],
+        interval=params["interval"],
+        timeout=params["timeout"],
+        scoped=bool(params["only"]),
+        check=check,
+    )
+
+
+def _described(result: KillResult, order: KillOrder, *, require_clear: bool) -> Result:
+    found = sum(venue.open_before or 0 for venue in result.venues)
+    described: Result = {
+        "changed": any(system.changed for system in result.trading_systems) or found > 0,
+        "msg": _sentence(result, check=order.check),
+        "kill": result.to_json(),
+        "diff": {
+            "before": {venue.name: {"open_orders": venue.open_before} for venue in result.venues},
+            "after": {venue.name: {"open_orders": 0 if order.check else venue.open_after} for venue in result.venues},
+        },
+    }
+    if order.check:
+        return described
+    described["record"] = [event("kill.verified", result.to_json())]
+    described["inverses"] = _inverses(result, order)
+    if require_clear and result.verdict != "clear":
+        described |= {"failed": True, "outcome": UnprovenError.outcome}
+    return described
+
+
+def _sentence(result: KillResult, *, check: bool) -> str:
+    if check:
+        return "; ".join(
+            f"{venue.name}: " + ("unknown" if venue.open_before is None else f"{venue.open_before} would be cancelled")
+            for venue in result.venues
+        )
+    doubtful = [
+        f"{venue.name} is {venue.verdict} ({venue.error})" for venue in result.venues if venue.verdict != "clear"
+    ]
+    if doubtful:
+        return "NOT PROVEN SAFE: " + "; ".join(doubtful)
+    gone = sum(venue.cancelled or 0 for venue in result.venues)
+    return f"clear at {', '.join(venue.name for venue in result.venues)}: {gone} orders gone"
+
+
+def _inverses(result: KillResult, order: KillOrder) -> list[dict[str, Any]]:
+    """Cancelled orders have no inverse; what was closed at the trading systems has."""
+    entries = {entry.name: as_argument(entry) for entry in order.trading_systems}
+    inverses = []
+    for system in result.trading_systems:
+        for name in system.blocked:
+            args = {"trading_systems": [entries[system.name]], "name": name, "state": "enabled"}
+            inverses.append(inverse("exchange", args, f"enable {name} at {system.name}"))
+        if system.changed and not order.scoped:
+            args = {"venues": [], "trading_systems": [entries[system.name]], "state": "released"}
+            inverses.append(inverse("killswitch", args, f"release the killswitch of {system.name}"))
+    return inverses
+
+
+def as_argument(entry: SystemEntry) -> dict[str, Any]:
+    """The entry as a module's argument again; its token is a reference."""
+    return {key: value for key, value in entry._asdict().items() if value is not None}
+
+
+def _release(entries: tuple[SystemEntry, ...], context: Context) -> Result:
+    released = []
+    for entry in entries:
+        try:
+            system = TradingSystem(entry)
+            if not system.killswitch_active():
+                continue
+            if not context.check:
+                system.release_killswitch()
+                if system.killswitch_active():
+                    raise UnprovenError(f"{entry.name}: its killswitch is still active")
+        except VenueError as error:
+            raise UnprovenError(f"{entry.name}: {error}") from None
+        released.append(entry.name)
+    return {
+        "changed": bool(released),
+        "msg": f"killswitch released at {', '.join(released)}" if released else "no killswitch was active",
+        "diff": {"before": dict.fromkeys(released, "active"), "after": dict.fromkeys(released, "released")},
+    }
