@@ -362,7 +362,7 @@ sys.stdin.readline()
 def work(thread):
     for n in range(count):
         event = journal.append("crowd.appended", {"by": f"{name}.{thread}", "n": n})
-        os.write(1, f"{event.seq} {event.hash}\n".encode())  # one write: lines of threads do not mix
+        os.write(1, f"{event.seq} {event.hash}\\n".encode())  # one write: lines of threads do not mix
 crowd = [threading.Thread(target=work, args=(thread,)) for thread in range(threads)]
 [thread.start() for thread in crowd]
 [thread.join() for thread in crowd]
@@ -584,6 +584,8 @@ def test_a_reference_or_the_lack_of_a_secret_stays(value: Any) -> None:
     ("text", "scrubbed"),
     [
         ("GET /order?symbol=BTC&signature=ab12&x=1", "GET /order?symbol=BTC&signature=***&x=1"),
+        ("see https://x/?a=1&signature=ab12", "see https://x/?a=1&signature=***"),
+        ("error: token=ab12", "error: token=***"),
         ("Authorization: Bearer abcdef.123", "Authorization: Bearer ***"),
         ("OK-ACCESS-SIGN: abc123=", "OK-ACCESS-SIGN: ***"),
         ('refused {"api_key": "k1", "code": 3}', 'refused {"api_key": "***", "code": 3}'),

@@ -90,6 +90,7 @@ class Run:
         self.outcomes: set[str] = set()
         self.empty_plays: list[str] = []
         self.record_fault: str | None = None
+        self.last_seq = 0
 
     def outcome(self) -> str:
         """The worst that happened. `usage` promises that nothing was changed: after a change it is `failed`."""
@@ -127,7 +128,7 @@ class CallbackModule(CallbackBase):
         try:
             run = Run(self._incident(path.stem, load_extra_vars(playbook._loader), check), path.name, check)
             started = {"run": run.id, "playbook": run.playbook, "pid": os.getpid(), "check": check}
-            run.incident.journal.append("run.started", started)
+            run.last_seq = run.incident.journal.append("run.started", started).seq
         except IncidentError as error:
             # Ansible turns an exception of a callback into a warning and goes on; SystemExit it lets through.
             self._display.error(f"{error}; nothing was started")
@@ -281,9 +282,13 @@ class CallbackModule(CallbackBase):
                 good.append(("record.refused", {"kind": str(kind), "reason": str(error)}))
                 self._fault(run, f"an event of the record was refused: {error}")
         try:
-            run.incident.journal.extend(good)
+            written = run.incident.journal.extend(good)
         except IncidentError as error:
             self._fault(run, str(error))
+            return
+        if written[0].seq <= run.last_seq:
+            self._fault(run, f"the record {run.incident.journal.path} was taken away or cut short by somebody")
+        run.last_seq = written[-1].seq
 
     def _fault(self, run: Run, text: str) -> None:
         if run.record_fault is None:

@@ -39,9 +39,8 @@ _WORD_BREAK = re.compile(r"[^A-Za-z0-9]+|(?<=[a-z0-9])(?=[A-Z])")
 
 # The same fields inside a sentence: `…&signature=ab12`, `"token": "ab12"`, `OK-ACCESS-SIGN: ab12`. A name is tried only
 # where a word begins, which keeps a page of nonsense from a venue linear.
-_FIELD_IN_TEXT = re.compile(
-    r"""(?<![\w-])(?P<name>[\w-]+)(?P<sep>=|["']\s*[:=]\s*["']|:\s?)(?P<value>[^\s&,;"'}\]]+)"""
-)
+_FIELD_IN_TEXT = re.compile(r"""(?<![\w-])(?P<name>[\w-]+)(?P<sep>=|["']\s*[:=]\s*["']|:\s?)""")
+_VALUE_IN_TEXT = re.compile(r"""[^\s&,;"'}\]]+""")
 _SCHEME_AND_VALUE = re.compile(r"\b(Bearer|Basic)\s+[A-Za-z0-9+/=._~-]{6,}")
 _USER_INFO = re.compile(r"(?<=://)[^/\s@:]*:[^/\s@]+(?=@)")  # https://me:password@host
 
@@ -54,8 +53,14 @@ def is_secret_field(name: str) -> bool:
 
 def scrub_text(text: str) -> str:
     """``text`` with the values of secret fields named in it masked."""
-    text = _SCHEME_AND_VALUE.sub(rf"\1 {MASK}", text)
-    return _FIELD_IN_TEXT.sub(_masked_field, _USER_INFO.sub(MASK, text))
+    text = _USER_INFO.sub(MASK, _SCHEME_AND_VALUE.sub(rf"\1 {MASK}", text))
+    parts, kept = [], 0
+    for field in _FIELD_IN_TEXT.finditer(text):
+        value = _VALUE_IN_TEXT.match(text, field.end())
+        if value and field.start() >= kept and _is_leak(field["name"], field["sep"], value[0]):
+            parts += [text[kept : field.end()], MASK]
+            kept = value.end()
+    return "".join(parts) + text[kept:]
 
 
 def recordable(value: Any, where: str = "data") -> Any:
@@ -113,10 +118,8 @@ def _mask(value: Any) -> Any:
     return MASK
 
 
-def _masked_field(match: re.Match[str]) -> str:
-    name, separator, value = match["name"], match["sep"], match["value"]
+def _is_leak(name: str, separator: str, value: str) -> bool:
+    if not is_secret_field(name) or is_reference(value):
+        return False
     # After a bare colon may stand a plain word ("token: expired"), which tells more than it leaks.
-    plain_word = separator.startswith(":") and len(value) < 16 and not any(map(str.isdigit, value))
-    if plain_word or not is_secret_field(name) or is_reference(value):
-        return match[0]
-    return f"{name}{separator}{MASK}"
+    return not separator.startswith(":") or len(value) >= 16 or any(map(str.isdigit, value))
