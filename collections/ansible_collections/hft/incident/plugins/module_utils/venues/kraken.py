@@ -207,7 +207,7 @@ class Kraken(Venue):
             found.update((txid, _fill(txid, schema.as_object(row, where), where)) for txid, row in page.items())
             offset += len(page)
             if offset >= count:
-                fills = [fill for fill in found.values() if fill.at_ms >= since_ms]
+                fills = [fill for fill in reversed(found.values()) if fill.at_ms >= since_ms]
                 return sorted(fills, key=lambda fill: fill.at_ms)
             # Newest first: a fill in the meantime pushes known ones onto this page, but never only known ones.
             if len(found) == known:

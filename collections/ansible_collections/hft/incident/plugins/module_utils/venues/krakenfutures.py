@@ -137,7 +137,7 @@ class KrakenFutures(Venue):
             new = [fill for fill in page if fill.id not in found]
             found.update((fill.id, fill) for fill in new)
             if len(page) < FILLS_PER_PAGE or page[-1].at_ms < since_ms:
-                fills = [fill for fill in found.values() if fill.at_ms >= since_ms]
+                fills = [fill for fill in reversed(found.values()) if fill.at_ms >= since_ms]
                 return sorted(fills, key=lambda fill: fill.at_ms)
             if not new:
                 raise MalformedReply(f"{where}: a full page has nothing new")
