@@ -155,10 +155,12 @@ class _Record:
         self._write("kill.verified", result.to_json())
 
     def _write(self, kind: str, data: dict[str, object]) -> None:
-        from ansible_collections.hft.incident.plugins.module_utils.journal import Journal
+        # Imported here, beside the kill and not before it.
+        from ansible_collections.hft.incident.plugins.module_utils.incident import home_directory
+        from ansible_collections.hft.incident.plugins.module_utils.journal import FILE_NAME, Journal
 
         try:
-            Journal(os.path.join(venues_file.home(), "kills", "journal.jsonl")).append(kind, data)
+            Journal(home_directory() / "kills" / FILE_NAME).append(kind, data)
         except (OSError, ValueError) as error:
             print(f"warning: no record of this kill could be written ({type(error).__name__})", file=sys.stderr)
 

@@ -53,7 +53,7 @@ def _inventories() -> list[str]:
     """Folders of inventories in the order in which they count."""
     named = os.environ.get("ANSIBLE_INVENTORY", "") or _from_ansible_cfg()
     folders = [os.path.dirname(entry) if os.path.isfile(entry) else entry for entry in named.split(",") if entry]
-    return [*folders, "/etc/hft-incident/inventory", os.path.join(home(), "lab", "inventory")]
+    return [*folders, "/etc/hft-incident/inventory", os.path.join(_home(), "lab", "inventory")]
 
 
 def _from_ansible_cfg() -> str:
@@ -65,10 +65,8 @@ def _from_ansible_cfg() -> str:
     return next((value.strip() for key, _, value in lines if key.strip() == "inventory"), "")
 
 
-def home() -> str:
-    """Where state lives: $HFT_INCIDENT_HOME, else /var/lib/hft-incident for root, else under $XDG_STATE_HOME."""
-    if os.environ.get("HFT_INCIDENT_HOME"):
-        return os.environ["HFT_INCIDENT_HOME"]
-    if os.geteuid() == 0:
-        return "/var/lib/hft-incident"
-    return os.path.join(os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state"), "hft-incident")
+def _home() -> str:
+    # Imported here: with a file named, the red button has no use for it.
+    from ansible_collections.hft.incident.plugins.module_utils.incident import home_directory
+
+    return str(home_directory())

@@ -1,0 +1,80 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, hft-incident contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Undoing as a module; see DOCUMENTATION."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: undo
+short_description: Undo what an incident's response changed, last change first
+version_added: 0.1.0
+description:
+  - Every module of this collection that changes something returns how to undo it, and the scribe registers that in the
+    incident's journal. This plays the inverses that are still open, the last change first, and records each.
+  - An inverse that fails stops it and stays open, with those before it.
+  - Runs on the control node, where the journal is.
+options:
+  only:
+    description: Undo only what these modules changed, for example V(strategy); everything where it is empty.
+    type: list
+    elements: str
+    default: []
+  skip:
+    description: Leave what these modules changed for later.
+    type: list
+    elements: str
+    default: []
+  extra:
+    description: Further arguments for the inverses whose module has them, for example how gradually strategies start.
+    type: dict
+    default: {}
+attributes:
+  check_mode:
+    support: full
+    description: Says what would be undone.
+  diff_mode:
+    support: full
+    description: What is open to undo, before and after.
+  idempotent:
+    support: full
+    description: What is undone is not undone again.
+author:
+  - hft-incident contributors (@hft-incident)
+"""
+
+EXAMPLES = r"""
+- name: Open again what was closed, and leave the strategies for last
+  hft.incident.undo:
+    skip: [strategy]
+
+- name: Start the strategies that were stopped, one by one
+  hft.incident.undo:
+    only: [strategy]
+    extra:
+      settle: 5
+"""
+
+RETURN = r"""
+undone:
+  description: What was undone (in check mode, what would be), in the order in which it happened.
+  returned: always
+  type: list
+  elements: str
+  sample: [enable binance at hft-1]
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.hft.incident.plugins.module_utils.host_door import finish
+from ansible_collections.hft.incident.plugins.module_utils.steps import undo
+
+
+def main() -> None:
+    """The door on a host."""
+    finish(AnsibleModule(argument_spec=undo.ARGUMENT_SPEC, supports_check_mode=True), undo.run)
+
+
+if __name__ == "__main__":
+    main()
