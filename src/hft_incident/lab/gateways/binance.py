@@ -44,6 +44,8 @@ class BinanceGateway(Gateway):
 
     async def trades(self, since_ms: int) -> list[Trade]:
         rows = await self._signed("GET", "/api/v3/myTrades", {"symbol": self.symbol, "startTime": str(since_ms)})
+        if not isinstance(rows, list):
+            raise GatewayError("GET /api/v3/myTrades: not a list")
         return [
             Trade(
                 str(row["id"]),

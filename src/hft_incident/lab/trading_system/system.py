@@ -1,0 +1,235 @@
+# Copyright: (c) 2026, hft-incident contributors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+# SPDX-License-Identifier: Apache-2.0
+"""The trading system as a whole: its gates (killswitch, hold file, configuration), its desks and its strategies."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Collection, Coroutine, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from .configuration import Configuration
+from .desk import FILLS_INTERVAL_S, LISTING_INTERVAL_S, QUOTE_INTERVAL_S, Desk
+from .settings import Settings, SettingsError
+from .strategy import Strategy
+
+VERSION = "1.0.0"
+HOLD_INTERVAL_S = 0.1
+CONNECT_INTERVAL_S = 0.5
+#: A stopping process tries to cancel its orders for this long.
+FAREWELL_S = 3.0
+
+log = logging.getLogger("system")
+
+
+@dataclass(frozen=True)
+class Killswitch:
+    active: bool = False
+    reason: str | None = None
+    since: str | None = None
+
+
+class TradingSystem:
+    """Made and used on one event loop."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.desks = {entry.name: Desk(entry) for entry in settings.exchanges}
+        self.configuration = Configuration({entry.name: entry.driver for entry in settings.exchanges})
+        self.strategies = {
+            entry.id: Strategy(entry, [self.desks[name] for name in entry.exchanges], self.may_send)
+            for entry in settings.strategies
+        }
+        self.killswitch = Killswitch()
+        self._hold_file: Path = settings.hold_file
+        self._stopping = False
+        self._born = time.monotonic()
+
+    # Gates --------------------------------------------------------------------------------------------------------
+
+    @property
+    def mode(self) -> Literal["live", "observe", "halted"]:
+        if self.killswitch.active or self._hold_file.exists():
+            return "halted"
+        return "observe" if self.configuration.observing else "live"
+
+    def may_send(self, strategy: Strategy, desk: Desk) -> bool:
+        """Every new order asks this in the moment before it is sent."""
+        return (
+            strategy.running
+            and not self._stopping
+            and desk.connected
+            and self.configuration.enabled(desk.name)
+            and desk.fresh(self.configuration.stale_after_s)
+            and self.mode == "live"
+        )
+
+    async def kill(self, reason: str) -> Killswitch:
+        """Close the gates; returns once no new order can leave any more. Cancels go on in the background."""
+        if not self.killswitch.active:
+            self.killswitch = Killswitch(True, reason, utc_now())
+            log.critical("killswitch activated: %s", " ".join(reason.split()))
+        await self._silence(self.desks.values())
+        return self.killswitch
+
+    def release(self) -> Killswitch:
+        if self.killswitch.active:
+            log.warning("killswitch released")
+        self.killswitch = Killswitch()
+        return self.killswitch
+
+    async def configure(self, fragment: Mapping[str, Any]) -> None:
+        """Merge and act on it; returns once no new order can leave for what it switched off.
+
+        Raises ConfigurationError.
+        """
+        open_before = self._open_desks()
+        self.configuration.merge(fragment)
+        log.warning("configuration changed: %s", ", ".join(fragment))
+        open_now = self._open_desks()
+        await self._silence([desk for desk in open_before if desk not in open_now])
+
+    def _open_desks(self) -> list[Desk]:
+        """The desks that the configuration lets send orders."""
+        if self.configuration.observing:
+            return []
+        return [desk for desk in self.desks.values() if self.configuration.enabled(desk.name)]
+
+    async def _silence(self, desks: Collection[Desk]) -> None:
+        await asyncio.gather(*(desk.settle() for desk in desks))
+        for desk in desks:
+            desk.request_cancels()
+
+    # Exchanges and strategies -------------------------------------------------------------------------------------
+
+    async def reconnect(self, desk: Desk) -> bool:
+        """Connect and resynchronise; orders that should not be there by now are cancelled (again)."""
+        connected = await desk.connect()
+        if connected and (self.mode == "halted" or desk not in self._open_desks()):
+            desk.request_cancels()
+        return connected
+
+    def start(self, strategy: Strategy) -> None:
+        if not strategy.running:
+            strategy.running = True
+            log.info("strategy %s started", strategy.id)
+
+    async def stop(self, strategy: Strategy) -> None:
+        """Returns once no new order of this strategy can leave; its resting orders are cancelled in the background."""
+        if strategy.running:
+            strategy.running = False
+            log.warning("strategy %s stopped", strategy.id)
+        await asyncio.gather(*(desk.settle(strategy.id) for desk in strategy.desks))
+        for desk in strategy.desks:
+            desk.request_cancels(strategy.id)
+
+    # What it shows ------------------------------------------------------------------------------------------------
+
+    def health(self) -> dict[str, Any]:
+        stale_after_s = self.configuration.stale_after_s
+        components = {"killswitch": "active" if self.killswitch.active else "released"}
+        degraded = False
+        for name, desk in self.desks.items():
+            if not self.configuration.enabled(name):
+                components[f"gateway.{name}"] = "disabled"
+                continue
+            components[f"gateway.{name}"] = "connected" if desk.connected else "disconnected"
+            components[f"market_data.{name}"] = "fresh" if desk.fresh(stale_after_s) else "stale"
+            degraded |= not (desk.connected and desk.fresh(stale_after_s))
+        running = sum(strategy.running for strategy in self.strategies.values())
+        components["strategies"] = f"{running} of {len(self.strategies)} running"
+        mode = self.mode
+        return {
+            "status": "halted" if mode == "halted" else "degraded" if degraded else "ok",
+            "mode": mode,
+            "uptime_s": round(time.monotonic() - self._born, 3),
+            "version": VERSION,
+            "components": components,
+        }
+
+    def latencies_us(self, window_s: float) -> list[float]:
+        """Round trips of new orders that were acknowledged within the window, ascending (µs)."""
+        since = time.monotonic() - window_s
+        return sorted(us for desk in self.desks.values() for at, us in desk.latencies if at >= since)
+
+    # Life ---------------------------------------------------------------------------------------------------------
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Trade until ``stop`` is set; then leave nothing behind that can be cancelled in FAREWELL_S."""
+        for desk in self.desks.values():
+            try:
+                desk.load_key()
+            except SettingsError as error:
+                desk.log.error("%s", error)
+        tasks = [asyncio.create_task(work) for work in self._work()]
+        waiter = asyncio.create_task(stop.wait())
+        done, _ = await asyncio.wait([waiter, *tasks], return_when=asyncio.FIRST_COMPLETED)
+        self._stopping = True
+        try:
+            await self._cancel_everything()
+        finally:
+            for task in (waiter, *tasks):
+                task.cancel()
+            await asyncio.gather(waiter, *tasks, return_exceptions=True)
+            await asyncio.gather(*(desk.close() for desk in self.desks.values()))
+        for task in done:
+            task.result()  # a defect of ours ends the process with its trace
+
+    def _work(self) -> list[Coroutine[Any, Any, None]]:
+        desks = self.desks.values()
+        return [
+            *(self._watch_market(desk) for desk in desks),
+            *(self._watch_account(desk) for desk in desks),
+            *(strategy.run() for strategy in self.strategies.values()),
+            self._watch_hold_file(),
+        ]
+
+    async def _watch_market(self, desk: Desk) -> None:
+        while True:
+            await desk.watch_market(self.configuration.disconnect_after_s)
+            await asyncio.sleep(QUOTE_INTERVAL_S)
+
+    async def _watch_account(self, desk: Desk) -> None:
+        """Connect at first; later only ``reconnect`` does."""
+        while not (desk.connected or await desk.connect()):
+            await asyncio.sleep(CONNECT_INTERVAL_S)
+        listed_at = time.monotonic()
+        while True:
+            await asyncio.sleep(FILLS_INTERVAL_S)
+            if desk.connected:
+                listing = time.monotonic() - listed_at >= LISTING_INTERVAL_S
+                if listing:
+                    listed_at = time.monotonic()
+                await desk.watch_account(listing=listing)
+
+    async def _watch_hold_file(self) -> None:
+        """The file closes the gate by itself; this makes it known and pulls the resting orders."""
+        was_held = False
+        while True:
+            held = self._hold_file.exists()
+            if held and not was_held:
+                log.critical("hold file %s: no orders are sent", self._hold_file)
+                await self._silence(self.desks.values())
+            elif was_held and not held:
+                log.warning("hold file is gone")
+            was_held = held
+            await asyncio.sleep(HOLD_INTERVAL_S)
+
+    async def _cancel_everything(self) -> None:
+        log.warning("stopping; cancelling all orders")
+        await asyncio.gather(*(desk.settle() for desk in self.desks.values()))
+        resting = [(desk, list(desk.orders.live.values())) for desk in self.desks.values() if desk.orders.live]
+        try:
+            async with asyncio.timeout(FAREWELL_S):
+                await asyncio.gather(*(desk.cancel_orders(orders, FAREWELL_S) for desk, orders in resting))
+        except TimeoutError:
+            log.error("orders may still be live at %s", ", ".join(desk.name for desk, _ in resting if desk.orders.live))
+
+
+def utc_now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
