@@ -17,7 +17,6 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
-import socket
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -142,7 +141,7 @@ def actor_name() -> str:
             user = pwd.getpwuid(os.getuid()).pw_name
         except KeyError:  # a container with a user id of its own
             user = f"uid{os.getuid()}"
-    return f"{user}@{socket.gethostname()}"
+    return f"{user}@{os.uname().nodename}"
 
 
 @contextmanager
