@@ -161,6 +161,28 @@ def test_a_venue_that_cancels_everything_is_asked_once_without_a_listing() -> No
     assert [urlsplit(request.target).path for request in http.asked] == ["/0/private/CancelAll"]
 
 
+def test_a_line_that_cannot_be_cancelled_is_a_rejection_beside_the_others() -> None:
+    class SpotOnly(Anything):
+        def send(self, request: Request) -> Response:
+            reply = super().send(request)
+            return down if request.method == "POST" and b'"spot"' not in (request.body or b"") else reply
+
+    down = Response(502, {}, b"<html>")
+    http = SpotOnly({"retCode": 0, "retMsg": "OK", "result": {"list": [{"orderId": "1"}], "success": "1"}, "time": 1})
+    accepted, rejected = driver("bybit", http, ("spot", "swap.linear")).cancel_all([])
+    assert accepted > 0
+    assert len(rejected) == 1
+    with pytest.raises(UnknownOutcome):
+        driver("bybit", http, ("swap.linear",)).cancel_all([])
+
+
+def test_an_order_that_two_lines_list_is_listed_once_as_the_first_has_it() -> None:
+    row = {"orderId": "1", "symbol": "BTCUSDT", "side": "Buy", "qty": "1", "price": "9", "orderStatus": "New"}
+    http = Anything({"retCode": 0, "result": {"list": [row], "nextPageCursor": "", "category": "linear"}, "time": 1})
+    (order,) = driver("bybit", http, ("swap.linear", "future.linear")).open_orders()
+    assert (order.line, order.conditional) == ("swap.linear", False)
+
+
 def test_nothing_to_cancel_is_no_rejection_and_a_refusal_is_one() -> None:
     order = OpenOrder("28", "BTCUSDT", "spot", "buy", Decimal(1), None)
     nothing = Anything({"code": -2011, "msg": "Unknown order sent."}, status=400)

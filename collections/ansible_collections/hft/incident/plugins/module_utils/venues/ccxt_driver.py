@@ -155,20 +155,26 @@ class CcxtVenue(Venue):
 
     def open_orders(self) -> list[OpenOrder]:
         """Empty only where every line's reply was shown to be an empty listing."""
-        listings = [desk.open_orders() for desk in self._desks.values()]
-        return list({(order.symbol, order.id): order for listing in listings for order in listing}.values())
+        found: dict[tuple[str, str], OpenOrder] = {}
+        for desk in self._desks.values():
+            for order in desk.open_orders():
+                found.setdefault((order.symbol, order.id), order)  # lines overlap at some venues: the first has it
+        return list(found.values())
 
     def cancel_all(self, orders: Sequence[OpenOrder]) -> CancelReply:
-        """Every line is tried; the first failure is raised afterwards."""
+        """Every line is tried; one that failed is a rejection beside the others, unless all did."""
         replies, failures = [], []
         for desk in self._desks.values():
             try:
                 replies.append(desk.cancel_all(orders))
             except VenueError as error:
                 failures.append(error)
-        if failures:
-            raise failures[0]
-        return CancelReply(sum(r.accepted for r in replies), tuple(reason for r in replies for reason in r.rejected))
+                if isinstance(error, Banned):
+                    break
+        if failures and (not replies or isinstance(failures[-1], Banned)):
+            raise failures[-1]
+        reasons = [reason for reply in replies for reason in reply.rejected]
+        return CancelReply(sum(reply.accepted for reply in replies), (*reasons, *map(str, failures)))
 
     def positions(self) -> list[Position]:
         """Derivatives in contracts, and what the first line's account holds where that is a spot account."""

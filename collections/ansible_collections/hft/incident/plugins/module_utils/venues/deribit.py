@@ -31,6 +31,7 @@ from .errors import (
     UnknownOutcome,
     VenueError,
 )
+from .parts import cancel_in_parts
 from .schema import Json
 
 #: Error codes that a caller must react to (docs.deribit.com/articles/errors); the others are plain rejections.
@@ -146,8 +147,7 @@ class Deribit(Venue):
             except Rejected as error:
                 return CancelReply(0, (str(error),))
 
-        replies = at_once([partial(cancel, call) for call in calls])
-        return CancelReply(sum(r.accepted for r in replies), tuple(reason for r in replies for reason in r.rejected))
+        return cancel_in_parts([partial(cancel, call) for call in calls])
 
     def positions(self) -> list[Position]:
         """Derivative positions; spot holdings are balances here. Inverse futures count in USD."""
