@@ -109,6 +109,28 @@ CASES: list[tuple[str, dict[str, Any], str, str]] = [
     ("a kind nobody knows", {"authenticated_read": failed("surprise")}, "unknown", "contradicts"),
     ("nothing tried", Evidence()._asdict(), "unknown", "missing"),
     ("the trading system is silent", {"trading_system": TradingSystemView()}, "unknown", "missing"),
+    ("their feed stopped, we switched off", {"trading_system": OFF, "market_data": "stale"}, "venue_down", "feed"),
+    (
+        "their feed stopped, our age not told",
+        {"trading_system": DOWN._replace(last_market_data_age_s=None), "market_data": "stale"},
+        "venue_down",
+        "feed stopped",
+    ),
+    ("neither name nor connection", {"dns": LOST, "tcp": LOST, **SILENT}, "venue_down", "does not resolve"),
+    (
+        "TLS fails, nobody to compare with",
+        {"tls": LOST, "public_time": failed("unavailable"), "others": OtherVenues()},
+        "unknown",
+        "missing",
+    ),
+    ("a kind left over from nothing tried", {"authenticated_read": Check("unknown", "banned")}, "unknown", "missing"),
+    (
+        "blocked, and the private side says nothing",
+        {"public_time": failed("auth"), "authenticated_read": failed("unknown_outcome")},
+        "our_connection",
+        "blocked",
+    ),
+    ("old data and clocks apart", {"trading_system": STALE, "clock_offset_ms": 9999}, "our_connection", "data is old"),
     ("the ticker contradicts", {"market_data": "stale"}, "unknown", "contradicts"),
     ("DNS contradicts", {"dns": LOST}, "unknown", "contradicts"),
     ("the data comes from the future", {"trading_system": STALE._replace(last_market_data_age_s=-1)}, "unknown", ""),
@@ -121,6 +143,23 @@ def test_each_situation_has_its_verdict_and_sentence(changes: dict[str, Any], ve
     assert result.verdict == verdict
     assert words in result.sentence
     assert result.because
+
+
+@pytest.mark.parametrize("untried", ["public_time", "authenticated_read"])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"trading_system": DOWN},
+        {"trading_system": OFF},
+        {"trading_system": STALE},
+        {"trading_system": STALE, "market_data": "stale"},
+        {"clock_offset_ms": 9999},
+    ],
+)
+def test_the_trading_systems_word_decides_nothing_while_the_venue_is_not_proven(
+    changes: dict[str, Any], untried: str
+) -> None:
+    assert diagnose(FINE._replace(**{**changes, untried: UNTRIED})).verdict == "unknown"
 
 
 def test_every_rule_decides_at_least_one_situation() -> None:

@@ -119,6 +119,7 @@ def test_a_venues_own_symbol_gives_its_base_asset(driver: str, symbol: str, base
         ("bybit", "1000PEPEPERP"),
         ("binanceusdm", "1MBABYDOGEUSDT"),
         ("binance", "SOLVBTC"),
+        ("binance", "PUMPBTC"),
         ("binance", "BTCXYZ"),
         ("okx", "BTCUSDT"),
         ("deribit", "BTCUSD"),

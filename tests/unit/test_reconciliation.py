@@ -288,6 +288,9 @@ def test_a_replaced_order_that_kept_its_client_id_is_an_orphan_and_a_ghost() -> 
 def test_the_same_number_on_two_symbols_is_two_orders() -> None:
     result = reconcile([book(order("1"))], [book(order("1", symbol="ETHUSDT"))])
     assert {found.kind for found in result.breaks} == {"ghost_order", "orphan_order"}
+    both = [book(order("1"), order("1", symbol="ETHUSDT"))]
+    assert reconcile(both, both).verdict == "reconciled"
+    assert reconcile(both, both).venues[0].duplicates == ()
 
 
 def test_orders_without_client_ids_are_not_taken_for_each_other() -> None:
@@ -298,6 +301,8 @@ def test_orders_without_client_ids_are_not_taken_for_each_other() -> None:
 def test_one_client_id_serves_one_order_only() -> None:
     result = reconcile([book(order("", "c1"))], [book(order("5", "c1"), order("6", "c1"))])
     assert (only(result).kind, only(result).order_id) == ("orphan_order", "6")
+    result = reconcile([book(order("", "c1"), order("9", "c1"))], [book(order("", "c1"))])
+    assert (only(result).kind, only(result).order_id) == ("ghost_order", "9")
 
 
 def test_an_order_with_nothing_left_to_fill_still_counts() -> None:
@@ -311,11 +316,17 @@ def test_an_order_listed_twice_alike_is_reported_and_harmless() -> None:
     assert (twice.side_of, twice.order_id, twice.times, twice.contradictory) == ("venue", "1", 2, False)
 
 
-@pytest.mark.parametrize("versions", [("2", "1"), ("1", "2")])
-def test_an_order_listed_in_two_versions_proves_nothing(versions: tuple[str, str]) -> None:
-    listed = [order(remaining=D(left)) for left in versions]
+def test_a_limit_against_no_limit_has_no_difference_but_a_price_has() -> None:
+    assert only(reconcile([book(order())], [book(order(price=None))])).difference is None
+    assert only(reconcile([book(order())], [book(order(price=D("100")))])).difference == D("-0.5")
+
+
+def test_an_order_listed_in_two_versions_proves_nothing() -> None:
+    listed = [order(remaining=D(left)) for left in ("2", "1")]
     for ours in ("1", "2"):
-        (venue,) = reconcile([book(order(remaining=D(ours)))], [book(*listed)]).venues
+        result = reconcile([book(order(remaining=D(ours)))], [book(*listed)])
+        assert result == reconcile([book(order(remaining=D(ours)))], [book(*reversed(listed))])
+        (venue,) = result.venues
         assert venue.verdict != "reconciled"
         assert "order 1 in 2 versions" in venue.why
         assert venue.duplicates[0].contradictory

@@ -382,7 +382,7 @@ def _matched(
     done = {order for pair in pairs for order in pair}
     by_client: dict[tuple[str, str], list[LiveOrder]] = {}
     for theirs in venue:
-        if theirs not in done and theirs.client_id:
+        if theirs not in done:
             by_client.setdefault((theirs.symbol, theirs.client_id), []).append(theirs)
     ghosts = []
     for ours in (order for order in system if order not in done):
