@@ -206,7 +206,9 @@ def _strategies(verb: str) -> Sentence:
 
 _SENTENCES: Mapping[str, Sentence] = {
     "incident.opened": _opened,
-    "incident.closed": lambda data: "incident closed" + (f": {data['reason']}" if data.get("reason") else ""),
+    "incident.closed": lambda data: (
+        f"incident closed: {data['resolution']}" + (f", {data['summary']}" if data.get("summary") else "")
+    ),
     "incident.reopened": lambda data: "incident reopened" + (f": {data['reason']}" if data.get("reason") else ""),
     "severity.set": _says("severity set to {severity}"),
     "run.started": lambda data: f"run started: {data['playbook']}{_check(data)}",
@@ -223,6 +225,7 @@ _SENTENCES: Mapping[str, Sentence] = {
     "strategy.started": _strategies("strategies started"),
     "inverse.registered": _says("to undo later: {describe}"),
     "inverse.applied": lambda data: f"undone: {data.get('describe') or data['id']}",
+    "inverse.failed": _says("could not undo: {describe}: {msg}"),
     "approval.given": _says("approved: {gate}"),
     "notice.sent": _says("notice sent to {to}"),
     "record.refused": _says("an event {kind} could not be recorded: {reason}"),

@@ -83,6 +83,12 @@ def test_a_known_kind_with_other_data_shows_its_fields_instead_of_failing() -> N
     assert record.sentence(event("severity.set", {"level": 2})) == "severity.set level=2"
 
 
+def test_closing_says_how_it_was_resolved() -> None:
+    closed = event("incident.closed", {"resolution": "resolved", "summary": "venue back"})
+    assert record.sentence(closed) == "incident closed: resolved, venue back"
+    assert record.sentence(event("incident.closed", {"resolution": "rehearsed"})) == "incident closed: rehearsed"
+
+
 def test_a_message_cannot_steer_the_terminal() -> None:
     told = record.sentence(event("run.no_hosts", {"reason": "\x1b[2J\r\nall clear\u202e"}))
     assert told.isprintable()
