@@ -13,6 +13,7 @@ from decimal import Decimal
 from typing import Any, ClassVar, Literal
 
 import aiohttp
+from yarl import URL
 
 Json = Any
 Side = Literal["buy", "sell"]
@@ -108,9 +109,9 @@ class Gateway(ABC):
     ) -> tuple[int, Json]:
         """Status and JSON of one request; raises GatewayError where there is no JSON in time."""
         try:
-            async with self._session.request(
-                method, self._base_url + target, headers=dict(headers or {}), data=body
-            ) as response:
+            # As signed: left to itself, the client would write the query its own way.
+            url = URL(self._base_url + target, encoded=True)
+            async with self._session.request(method, url, headers=dict(headers or {}), data=body) as response:
                 return response.status, await response.json(content_type=None)
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             raise GatewayError(f"{method} {target.partition('?')[0]}: {type(error).__name__}") from None

@@ -1,0 +1,377 @@
+# Copyright: (c) 2026, hft-incident contributors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+# SPDX-License-Identifier: Apache-2.0
+"""Bybit v5 as a server, one unified account (bybit-exchange.github.io/docs/v5)."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable, Mapping, Sequence
+from typing import ClassVar, TypeVar
+
+from .. import signatures
+from .dialect import Dialect, Incoming, Json, Route, instrument, plain
+from .exchange import Execution, Instrument, Key, Order, Refusal
+
+SPOT_PREFIX = "spot:"  # the lab's own symbols: a pair and a perpetual share a name here
+CATEGORIES = ("spot", "linear", "inverse", "option")
+SPOT_FILTERS = ("Order", "StopOrder", "tpslOrder", "OcoOrder", "BidirectionalTpslOrder")
+FUTURES_PER_CANCEL = 500
+EXPIRY_MS = 1_798_185_600_000
+T = TypeVar("T", Order, Execution)
+
+#: reason → (code, message) as the venue's error list has them; the HTTP status stays 200.
+ERRORS: dict[str, tuple[int, str]] = {
+    "bad_key": (10003, "API key is invalid."),
+    "bad_signature": (10004, "error sign! Please check your signature generation algorithm."),
+    "bad_timestamp": (10002, "invalid request, please check your server timestamp or recv_window param."),
+    "permission": (10005, "Permission denied, please check your API key permissions."),
+    "rate_limit": (10006, "Too many visits. Exceeded the API Rate Limit."),
+    "unknown_symbol": (10001, "params error: symbol invalid"),
+    "unknown_order": (110001, "order not exists or too late to cancel"),
+    "bad_request": (10001, "params error"),
+    "maintenance": (10016, "Internal server error."),
+}
+
+
+class Bybit(Dialect):
+    instruments: ClassVar = (
+        instrument("BTCUSDT", "linear", "BTC", "USDT", "90000"),
+        instrument("ETHUSDT", "linear", "ETH", "USDT", "3000"),
+        instrument("BTCPERP", "linear", "BTC", "USDC", "90000"),
+        instrument("BTCUSD", "inverse", "BTC", "USD", "90000"),
+        instrument("BTC-25DEC26-90000-C-USDT", "option", "BTC", "USDT", "5000"),
+        instrument(SPOT_PREFIX + "BTCUSDT", "spot", "BTC", "USDT", "90000", spot=True),
+        instrument("SOLUSDT_SOL/USDT", "spread", "SOL", "USDT", "20"),
+    )
+
+    def routes(self) -> Mapping[tuple[str, str], Route]:
+        return {
+            ("GET", "/v5/market/time"): Route("time", self.time, None),
+            ("GET", "/v5/system/status"): Route("status", self.system_status, None),
+            ("GET", "/v5/market/recent-trade"): Route("ticker", self.recent_trade, None),
+            ("GET", "/v5/market/instruments-info"): Route("instruments", self.instruments_info, None),
+            ("GET", "/v5/order/realtime"): Route("open_orders", self.open_orders),
+            ("GET", "/v5/spread/order/realtime"): Route("open_orders", self.open_spreads),
+            ("POST", "/v5/order/cancel-all"): Route("cancel_all", self.cancel_all, "trade"),
+            ("POST", "/v5/spread/order/cancel-all"): Route("cancel_all", self.cancel_spreads, "trade"),
+            ("POST", "/v5/order/create"): Route("place", self.place, "trade"),
+            ("POST", "/v5/order/cancel"): Route("cancel", self.cancel, "trade"),
+            ("GET", "/v5/position/list"): Route("positions", self.positions),
+            ("GET", "/v5/account/wallet-balance"): Route("balances", self.wallet),
+            ("GET", "/v5/execution/list"): Route("fills", self.executions),
+        }
+
+    def authenticate(self, request: Incoming) -> Key:
+        """HMAC over timestamp, key, window and what was sent; the timestamp within the window of the venue's clock."""
+        headers = request.headers
+        key = self.known_key(headers.get("x-bapi-api-key"))
+        timestamp, window = headers.get("x-bapi-timestamp", ""), headers.get("x-bapi-recv-window", "5000")
+        payload = request.query if request.method == "GET" else request.body.decode()
+        expected = signatures.bybit(key.secret, timestamp, key.id, window, payload)
+        if not hmac.compare_digest(expected, headers.get("x-bapi-sign", "")):
+            raise Refusal("bad_signature")
+        if not timestamp.isdigit() or not window.isdigit():
+            raise Refusal("bad_timestamp")
+        if not -1000 < self.exchange.now_ms() - int(timestamp) <= int(window):
+            raise Refusal("bad_timestamp")
+        return key
+
+    def refuse(self, refusal: Refusal) -> tuple[int, Json]:
+        code, message = ERRORS[refusal.reason]
+        return 200, self._reply({}, code, message)
+
+    def time(self, _request: Incoming) -> Json:
+        now = self.exchange.now_ms()
+        return self._reply({"timeSecond": str(now // 1000), "timeNano": str(now * 1_000_000)})
+
+    def system_status(self, _request: Incoming) -> Json:
+        now = self.exchange.now_ms()
+        event = {"id": "1", "title": "maintenance", "state": "ongoing", "begin": str(now), "end": str(now), "href": ""}
+        return self._reply({"list": [event] if self.exchange.maintenance else []})
+
+    def recent_trade(self, request: Incoming) -> Json:
+        found = self._instrument(request)
+        trade = {
+            "execId": "1",
+            "symbol": wire(found.symbol),
+            "price": plain(self.exchange.prices[found.symbol]),
+            "size": "0.01",
+            "side": "Buy",
+            "time": str(self.exchange.feed_at_ms),
+            "isBlockTrade": False,
+        }
+        return self._reply({"category": found.line, "list": [trade]})
+
+    def instruments_info(self, request: Incoming) -> Json:
+        category = self._category(request)
+        wanted = [] if request.params.get("status") == "PreLaunch" else self.instruments
+        rows = [instrument_row(i) for i in wanted if i.line == category]
+        return self._reply({"category": category, "list": rows, "nextPageCursor": ""})
+
+    def open_orders(self, request: Incoming) -> Json:
+        """All kinds of orders of a category, newest first; linear must name a symbol or a coin."""
+        category = self._category(request)
+        if category == "linear" and not {"symbol", "baseCoin", "settleCoin"} & request.params.keys():
+            raise Refusal("bad_request")
+        kinds = {"Order": (False,), "StopOrder": (True,)}.get(request.text("orderFilter", ""), (False, True))
+        orders = [order for order in self._select(category, request) if order.conditional in kinds]
+        return self._reply({"category": category, **paged(orders, request, 20, 50, order_row)})
+
+    def open_spreads(self, request: Incoming) -> Json:
+        return self._reply(paged(self.exchange.open_orders(lines=("spread",)), request, 20, 50, spread_row))
+
+    def cancel_all(self, request: Incoming) -> Json:
+        """Spot: one kind of order per request. Futures: by symbol, base or settle coin, 500 a time. Options: all."""
+        category = self._category(request)
+        orders = self._select(category, request)
+        if category in ("linear", "inverse"):
+            if not {"symbol", "baseCoin", "settleCoin"} & request.params.keys():
+                raise Refusal("bad_request")
+            orders = orders[:FUTURES_PER_CANCEL]
+        if category == "spot":
+            kind = request.text("orderFilter", "Order")
+            if kind not in SPOT_FILTERS:
+                raise Refusal("bad_request")
+            orders = [order for order in orders if spot_filter(order) == kind]
+        return self._canceled(orders)
+
+    def cancel_spreads(self, request: Incoming) -> Json:
+        if request.params.get("cancelAll") is not True:
+            raise Refusal("bad_request")
+        return self._canceled(self.exchange.open_orders(lines=("spread",)))
+
+    def place(self, request: Incoming) -> Json:
+        found, side = self._instrument(request), request.text("side")
+        if side not in ("Buy", "Sell"):
+            raise Refusal("bad_request")
+        order = self.exchange.place(
+            found.symbol,
+            "buy" if side == "Buy" else "sell",
+            request.decimal("qty"),
+            request.decimal("price"),
+            client_id=request.text("orderLinkId", ""),
+            conditional="triggerPrice" in request.params,
+        )
+        return self._reply({"orderId": str(order.id), "orderLinkId": order.client_id})
+
+    def cancel(self, request: Incoming) -> Json:
+        order = self.exchange.orders.get(request.integer("orderId"))
+        if order is None or order.instrument != self._instrument(request) or not self.exchange.cancel(order):
+            raise Refusal("unknown_order")
+        return self._reply({"orderId": str(order.id), "orderLinkId": order.client_id})
+
+    def positions(self, request: Incoming) -> Json:
+        category = self._category(request)
+        if category == "linear" and not {"symbol", "settleCoin"} & request.params.keys():
+            raise Refusal("bad_request")
+        held = [
+            i for i in self._instruments_of(category, request) if not i.spot and self.exchange.holdings[i.symbol].qty
+        ]
+        return self._reply({"category": category, "list": [self._position_row(i) for i in held], "nextPageCursor": ""})
+
+    def wallet(self, request: Incoming) -> Json:
+        if request.text("accountType") != "UNIFIED":
+            raise Refusal("bad_request")
+        coins = [
+            {
+                "coin": asset,
+                "equity": plain(total),
+                "walletBalance": plain(total),
+                "locked": "0",
+                "spotBorrow": "0",
+                "borrowAmount": "0",
+                "availableToWithdraw": "",
+            }
+            for asset, total in self.exchange.balances.items()
+        ]
+        return self._reply({"list": [{"accountType": "UNIFIED", "totalEquity": "", "coin": coins}]})
+
+    def executions(self, request: Incoming) -> Json:
+        category, since = self._category(request), request.integer("startTime", 0)
+        found = [
+            e
+            for e in self.exchange.executions_since(since)
+            if e.order.line == category and request.params.get("symbol") in (None, wire(e.order.symbol))
+        ]
+        return self._reply({"category": category, **paged(found, request, 50, 100, execution_row)})
+
+    def _category(self, request: Incoming) -> str:
+        category = request.text("category")
+        if category not in CATEGORIES:
+            raise Refusal("bad_request")
+        return category
+
+    def _instrument(self, request: Incoming) -> Instrument:
+        category, symbol = self._category(request), request.text("symbol")
+        found = self.exchange.instruments.get(SPOT_PREFIX + symbol if category == "spot" else symbol)
+        if found is None or found.line != category:
+            raise Refusal("unknown_symbol")
+        return found
+
+    def _instruments_of(self, category: str, request: Incoming) -> list[Instrument]:
+        """Those of a category that symbol, base coin or settle coin select (the first of them that is there)."""
+        wanted = request.params
+        found = [i for i in self.instruments if i.line == category]
+        if "symbol" in wanted:
+            return [i for i in found if wire(i.symbol) == wanted["symbol"]]
+        if "baseCoin" in wanted:
+            return [i for i in found if i.base == wanted["baseCoin"]]
+        if "settleCoin" in wanted:
+            return [i for i in found if settle_coin(i) == wanted["settleCoin"]]
+        return found
+
+    def _select(self, category: str, request: Incoming) -> list[Order]:
+        symbols = {i.symbol for i in self._instruments_of(category, request)}
+        return [order for order in self.exchange.open_orders(lines=(category,)) if order.symbol in symbols]
+
+    def _canceled(self, orders: Sequence[Order]) -> Json:
+        done = [order for order in orders if self.exchange.cancel(order)]
+        return self._reply({"list": [{"orderId": str(o.id), "orderLinkId": o.client_id} for o in done], "success": "1"})
+
+    def _position_row(self, found: Instrument) -> Json:
+        holding = self.exchange.holdings[found.symbol]
+        return {
+            "positionIdx": 0,
+            "symbol": found.symbol,
+            "side": "Buy" if holding.qty > 0 else "Sell",
+            "size": plain(abs(holding.qty)),
+            "avgPrice": plain(holding.avg_price),
+            "markPrice": plain(self.exchange.prices[found.symbol]),
+            "positionValue": plain(abs(holding.qty) * holding.avg_price),
+            "unrealisedPnl": plain(self.exchange.unrealized_pnl(found.symbol)),
+            "leverage": "10",
+            "liqPrice": "",
+            "positionStatus": "Normal",
+            "updatedTime": str(self.exchange.now_ms()),
+        }
+
+    def _reply(self, result: Json, code: int = 0, message: str = "OK") -> Json:
+        return {
+            "retCode": code,
+            "retMsg": message,
+            "result": result,
+            "retExtInfo": {},
+            "time": self.exchange.now_ms(),
+        }
+
+
+def paged(found: Sequence[T], request: Incoming, default: int, most: int, row: Callable[[T], Json]) -> Json:
+    """One page, newest first; the cursor names the last row of a page that has another one after it."""
+    limit = request.integer("limit", default)
+    if not 1 <= limit <= most:
+        raise Refusal("bad_request")
+    after = request.text("cursor", "").partition(":")[0]
+    older = [entry for entry in reversed(found) if not after.isdigit() or entry.id < int(after)]
+    page = older[:limit]
+    cursor = f"{page[-1].id}%3A{page[0].id}" if len(older) > limit else ""
+    return {"list": [row(entry) for entry in page], "nextPageCursor": cursor}
+
+
+def wire(symbol: str) -> str:
+    return symbol.rpartition(":")[2]
+
+
+def settle_coin(found: Instrument) -> str:
+    return found.base if found.line == "inverse" else found.quote
+
+
+def spot_filter(order: Order) -> str:
+    """What kind of spot order it is: the lab has plain ones, stops, and take-profit/stop-loss ones."""
+    if not order.conditional:
+        return "Order"
+    return "StopOrder" if order.id % 2 else "tpslOrder"
+
+
+def order_row(order: Order) -> Json:
+    stop = ""
+    if order.conditional:
+        stop = {"StopOrder": "Stop", "tpslOrder": "tpslOrder"}[spot_filter(order)] if order.line == "spot" else "Stop"
+    return {
+        "orderId": str(order.id),
+        "orderLinkId": order.client_id,
+        "symbol": wire(order.symbol),
+        "price": plain(order.price),
+        "qty": plain(order.qty),
+        "side": order.side.capitalize(),
+        "isLeverage": "",
+        "positionIdx": 0,
+        "orderStatus": "Untriggered" if order.conditional else "New",
+        "avgPrice": "",
+        "leavesQty": plain(order.remaining),
+        "cumExecQty": plain(order.filled),
+        "cumExecValue": "0",
+        "cumExecFee": "0",
+        "timeInForce": "GTC",
+        "orderType": "Limit",
+        "stopOrderType": stop,
+        "triggerPrice": plain(order.price) if order.conditional else "0.00",
+        "reduceOnly": False,
+        "createdTime": str(order.created_ms),
+        "updatedTime": str(order.created_ms),
+    }
+
+
+def spread_row(order: Order) -> Json:
+    return {
+        "symbol": order.symbol,
+        "baseCoin": order.instrument.base,
+        "orderType": "Limit",
+        "orderLinkId": order.client_id,
+        "side": order.side.capitalize(),
+        "timeInForce": "GTC",
+        "orderId": str(order.id),
+        "leavesQty": plain(order.remaining),
+        "orderStatus": "New",
+        "cumExecQty": plain(order.filled),
+        "price": plain(order.price),
+        "qty": plain(order.qty),
+        "createdTime": str(order.created_ms),
+        "updatedTime": str(order.created_ms),
+    }
+
+
+def execution_row(execution: Execution) -> Json:
+    order = execution.order
+    return {
+        "symbol": wire(order.symbol),
+        "orderId": str(order.id),
+        "orderLinkId": order.client_id,
+        "side": order.side.capitalize(),
+        "orderPrice": plain(order.price),
+        "orderQty": plain(order.qty),
+        "orderType": "Limit",
+        "execFee": "0",
+        "feeCurrency": settle_coin(order.instrument),
+        "execId": str(execution.id),
+        "execPrice": plain(execution.price),
+        "execQty": plain(execution.qty),
+        "execValue": plain(execution.price * execution.qty),
+        "execType": "Trade",
+        "execTime": str(execution.at_ms),
+        "isMaker": True,
+    }
+
+
+def instrument_row(found: Instrument) -> Json:
+    row: dict[str, Json] = {
+        "symbol": wire(found.symbol),
+        "status": "Trading",
+        "baseCoin": found.base,
+        "quoteCoin": found.quote,
+        "priceFilter": {"tickSize": plain(found.tick), "minPrice": plain(found.tick), "maxPrice": "1999999.8"},
+        "lotSizeFilter": {
+            "basePrecision": "0.000001",
+            "quotePrecision": "0.00000001",
+            "minOrderQty": "0.001",
+            "maxOrderQty": "1000",
+            "qtyStep": "0.001",
+        },
+    }
+    if found.line == "spot":
+        return row
+    kinds = {"linear": "LinearPerpetual", "inverse": "InversePerpetual"}
+    row |= {"settleCoin": settle_coin(found), "deliveryTime": "0", "launchTime": "1585526400000"}
+    if found.line in kinds:
+        return {**row, "contractType": kinds[found.line], "leverageFilter": {"minLeverage": "1", "maxLeverage": "100"}}
+    return {**row, "optionsType": "Call", "deliveryTime": str(EXPIRY_MS)}
