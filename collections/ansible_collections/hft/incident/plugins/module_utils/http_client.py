@@ -94,9 +94,9 @@ class HttpClient:
         parts = urlsplit(origin)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError(f"'{parts.scheme}://{parts.netloc}' is not an http(s) address")
-        self._secure = parts.scheme == "https"
+        self.secure = parts.scheme == "https"
         self._host = parts.hostname
-        self._port = parts.port or (443 if self._secure else 80)
+        self._port = parts.port or (443 if self.secure else 80)
         self._ca_file = ca_file
         self._context: ssl.SSLContext | None = None
         self._idle: list[http.client.HTTPConnection] = []
@@ -143,7 +143,7 @@ class HttpClient:
 
     def _connect(self, request: Request, deadline: Deadline) -> http.client.HTTPConnection:
         try:
-            if self._secure:
+            if self.secure:
                 if self._context is None:
                     self._context = ssl.create_default_context(cafile=self._ca_file)
                 connection: http.client.HTTPConnection = http.client.HTTPSConnection(

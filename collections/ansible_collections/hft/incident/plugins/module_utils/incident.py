@@ -170,9 +170,9 @@ def _killed(state: State, event: Event) -> State:
 
 
 def _strategy(state: State, event: Event) -> State:
-    now = "stopped" if event.kind == "strategy.stopped" else "running"
-    touched = event.data.get("strategies") or [event.data.get("id")]
-    return state._replace(strategies={**state.strategies, **{str(name): now for name in touched}})
+    now = "stopped" if event.kind == "strategies.stopped" else "running"
+    touched = {str(name): now for name in event.data.get("ids") or ()}
+    return state._replace(strategies={**state.strategies, **touched})
 
 
 def _registered(state: State, event: Event) -> State:
@@ -203,8 +203,8 @@ _UPDATES = {
     "run.finished": lambda state, event: state._replace(outcome=event.data.get("outcome")),
     "phase.entered": lambda state, event: state._replace(phase=event.data.get("phase")),
     "kill.verified": _killed,
-    "strategy.stopped": _strategy,
-    "strategy.started": _strategy,
+    "strategies.stopped": _strategy,
+    "strategies.started": _strategy,
     "inverse.registered": _registered,
     "inverse.applied": _applied,
 }

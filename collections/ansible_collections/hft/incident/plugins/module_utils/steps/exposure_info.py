@@ -1,0 +1,57 @@
+# Copyright: (c) 2026, hft-incident contributors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+# SPDX-License-Identifier: Apache-2.0
+"""The module ``exposure_info``: net exposure over all venues, at once (seed-faults D6: the other leg keeps trading)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..arguments import ONLY, VENUES
+from ..exposure import AssetExposure, Holding, VenueHoldings, net_exposure
+from ..reading import Answer, read_venues
+from ..settings import VenueEntry, select, venue_entries
+from ..venues.api import Position, Venue
+from . import Context, Params, Result, event
+
+ARGUMENT_SPEC: dict[str, Any] = {
+    **VENUES,
+    **ONLY,
+    "timeout": {"type": "float", "default": 5.0},
+    "base_assets": {"type": "dict", "default": {}},
+}
+
+
+def run(params: Params, _context: Context) -> Result:
+    """Positions of every venue netted per base asset; what is not known makes the figure partial."""
+    entries = select(venue_entries(params["venues"]), params["only"])
+    found = read_venues(entries, Venue.positions, params["timeout"])
+    exposure = net_exposure([_holdings(entry, found[entry.name]) for entry in entries], params["base_assets"])
+    assets = [_row(asset) for asset in exposure.assets]
+    measured = {"partial": exposure.partial, "assets": assets, "unknown": dict(exposure.unknown)}
+    risky = [asset for asset in exposure.assets if not asset.stable]
+    return {
+        "msg": ("PARTIAL: " if exposure.partial else "")
+        + (", ".join(f"{asset.asset} {asset.net:+f}" for asset in risky) or "no exposure"),
+        **measured,
+        "not_netted": [{**leg._asdict(), "qty": str(leg.qty)} for leg in (*exposure.not_netted, *exposure.unmapped)],
+        "record": [event("exposure.measured", measured)],
+    }
+
+
+def _holdings(entry: VenueEntry, answer: Answer[list[Position]]) -> VenueHoldings:
+    if answer.value is None:
+        return VenueHoldings(entry.name, entry.driver, None, answer.error or "")
+    held = [Holding(p.line, p.symbol, p.qty, p.unit) for p in answer.value]  # type: ignore[arg-type]  # checked there
+    return VenueHoldings(entry.name, entry.driver, held)
+
+
+def _row(asset: AssetExposure) -> dict[str, Any]:
+    return {
+        "asset": asset.asset,
+        "net": str(asset.net),
+        "gross": str(asset.gross),
+        "partial": asset.partial,
+        "because": list(asset.because),
+        "venues": {f"{leg.exchange}/{leg.account}/{leg.symbol}": str(leg.qty) for leg in asset.legs},
+    }

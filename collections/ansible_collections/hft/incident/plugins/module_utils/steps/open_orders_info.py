@@ -1,0 +1,44 @@
+# Copyright: (c) 2026, hft-incident contributors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+# SPDX-License-Identifier: Apache-2.0
+"""The module ``open_orders_info``: what is live at the venues, as they themselves list it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..arguments import ONLY, VENUES
+from ..reading import Answer, read_venues
+from ..settings import select, venue_entries
+from ..venues.api import OpenOrder, Venue
+from . import Context, Params, Result, event
+
+ARGUMENT_SPEC: dict[str, Any] = {**VENUES, **ONLY, "timeout": {"type": "float", "default": 5.0}}
+
+
+def run(params: Params, _context: Context) -> Result:
+    """Every venue's open orders; a venue without a valid answer is ``known: false``, never empty."""
+    entries = select(venue_entries(params["venues"]), params["only"])
+    found = read_venues(entries, Venue.open_orders, params["timeout"])
+    venues = [_row(name, answer) for name, answer in found.items()]
+    counts = {venue["name"]: venue["count"] for venue in venues}
+    return {
+        "msg": ", ".join(f"{name}: {'unknown' if count is None else count} open" for name, count in counts.items()),
+        "venues": venues,
+        "known": all(venue["known"] for venue in venues),
+        "record": [event("open_orders.listed", {"venues": counts})],
+    }
+
+
+def _row(name: str, answer: Answer[list[OpenOrder]]) -> dict[str, Any]:
+    orders = answer.value
+    return {
+        "name": name,
+        "known": orders is not None,
+        "count": None if orders is None else len(orders),
+        "error": answer.error,
+        "orders": [
+            {**order._asdict(), "qty": str(order.qty), "price": None if order.price is None else str(order.price)}
+            for order in orders or []
+        ],
+    }
