@@ -1,4 +1,36 @@
 # Copyright: (c) 2026, hft-incident contributors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 # SPDX-License-Identifier: Apache-2.0
-"""hft-incident: one command per trading incident."""
+"""hft-incident: one command per trading incident.
+
+``from hft_incident import respond, kill``: what `hft-incident run` and `hft-incident kill` do, with typed results.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False  # type checkers take this name for true; importing typing would cost the red button 4 ms
+if TYPE_CHECKING:
+    from typing import Any
+
+    from ansible_collections.hft.incident.plugins.module_utils.killswitch import kill
+
+    from .outcome import Outcome
+    from .responder import respond
+
+__version__ = "0.1.0"
+__all__ = ["Outcome", "__version__", "kill", "respond"]
+
+_HOMES = {
+    "Outcome": "hft_incident.outcome",
+    "kill": "ansible_collections.hft.incident.plugins.module_utils.killswitch",
+    "respond": "hft_incident.responder",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Loads what is asked for when it is asked for: the red button must not wait for ansible-runner."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_HOMES[name]), name)

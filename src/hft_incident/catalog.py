@@ -1,0 +1,112 @@
+# Copyright: (c) 2026, hft-incident contributors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+# SPDX-License-Identifier: Apache-2.0
+"""The incident types as data: what each is called, where the runbook tells of it, and what its playbook asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import NamedTuple
+
+from ansible_collections.hft.incident.plugins.module_utils import errors
+from ansible_collections.hft.incident.plugins.module_utils.errors import UsageError
+from ansible_collections.hft.incident.plugins.module_utils.redaction import is_secret_field
+from ansible_collections.hft.incident.plugins.module_utils.secret_ref import is_reference
+
+# …/ansible_collections/hft/incident/plugins/module_utils/errors.py, in the source tree and in an installed wheel alike.
+COLLECTION = Path(errors.__file__).absolute().parents[2]
+COLLECTIONS_ROOT = COLLECTION.parents[2]
+
+# Thresholds of the playbooks are variables of this prefix; every playbook takes them.
+THRESHOLD_PREFIX = "hft_"
+
+
+class Input(NamedTuple):
+    """A variable that a playbook asks for."""
+
+    name: str
+    help: str
+    example: str
+    required: bool = False
+
+
+class IncidentType(NamedTuple):
+    """One kind of incident; ``section`` is the runbook's."""
+
+    name: str
+    title: str
+    section: int
+    inputs: tuple[Input, ...] = ()
+
+    @property
+    def playbook(self) -> Path:
+        return COLLECTION / "playbooks" / f"{self.name}.yml"
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether its playbook is part of this version."""
+        return self.playbook.is_file()
+
+
+CATALOG: Mapping[str, IncidentType] = {
+    entry.name: entry
+    for entry in (
+        IncidentType(
+            "exchange_outage",
+            "A venue is down, or answers nothing that can be trusted",
+            3,
+            (
+                Input("exchange", "the venue, by its name in the venues file", "binance", required=True),
+                Input("reason", "why, in a few words; it goes into the record", "'binance answers 503'"),
+            ),
+        ),
+        IncidentType("system_crash", "The trading system died or hangs", 4),
+        IncidentType("performance_degradation", "Latency or throughput is out of bounds", 5),
+        IncidentType("security_breach", "Somebody else may hold our keys or our hosts", 6),
+        IncidentType("data_corruption", "Positions, orders or market data are wrong", 7),
+        IncidentType("network_failure", "A line to the venues or between our sites is lost", 8),
+        IncidentType("trading_anomaly", "A strategy does what nobody meant it to do", 9),
+        IncidentType("database_failure", "The database is down, lags or cannot be trusted", 10),
+    )
+}
+
+
+def lookup(name: str) -> IncidentType:
+    """The type of this name, if its playbook is there; raises UsageError that says what could have been meant."""
+    found = CATALOG.get(name)
+    if found is None:
+        raise UsageError(f"unknown incident type {name!r}{did_you_mean(name, CATALOG)}; `hft-incident list` shows all")
+    if not found.is_ready:
+        ready = ", ".join(entry.name for entry in CATALOG.values() if entry.is_ready)
+        raise UsageError(f"{name} has no playbook yet; this version has: {ready or 'none'}")
+    return found
+
+
+def checked_inputs(entry: IncidentType, inputs: Mapping[str, str]) -> dict[str, str]:
+    """``inputs`` if the playbook of ``entry`` takes them all and lacks none; raises UsageError otherwise.
+
+    A variable that is named like a secret must be a reference: values in clear have no business on a command line.
+    """
+    known = {item.name for item in entry.inputs}
+    for name, value in inputs.items():
+        if name not in known and not (name.startswith(THRESHOLD_PREFIX) and name.isidentifier()):
+            raise UsageError(
+                f"{entry.name} takes no {name!r}{did_you_mean(name, known)}; it takes: {', '.join(sorted(known))}, "
+                f"and thresholds that start with {THRESHOLD_PREFIX}"
+            )
+        if is_secret_field(name) and value and not is_reference(value):
+            raise UsageError(f"{name} holds a value in clear; write env:NAME, file:PATH or cmd:COMMAND instead")
+    return dict(inputs)
+
+
+def missing_input(entry: IncidentType, inputs: Mapping[str, str]) -> Input | None:
+    """The first required input that is not there or empty."""
+    return next((item for item in entry.inputs if item.required and not inputs.get(item.name, "").strip()), None)
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """`` (did you mean 'x'?)`` or nothing."""
+    near = get_close_matches(word, list(known), n=1)
+    return f" (did you mean {near[0]!r}?)" if near else ""

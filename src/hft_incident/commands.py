@@ -1,0 +1,260 @@
+# Copyright: (c) 2026, hft-incident contributors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+# SPDX-License-Identifier: Apache-2.0
+"""The commands behind `hft-incident`, but for `kill`, which has its own way in: their arguments and what they print."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from importlib import import_module, util
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+
+from ansible_collections.hft.incident.plugins.module_utils.errors import EXIT_CODES, IncidentError, UsageError
+from ansible_collections.hft.incident.plugins.module_utils.incident import PHASES, find, home_directory, state_of
+
+from . import record
+from .catalog import CATALOG, IncidentType
+
+if TYPE_CHECKING:
+    from .outcome import Outcome
+
+
+class Command(NamedTuple):
+    """``declare`` adds its arguments to the parser, ``run`` gets them parsed and returns the exit code."""
+
+    description: str
+    example: str
+    declare: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace], int]
+
+
+def run_command(name: str, arguments: Sequence[str]) -> int:
+    """Runs a command and returns its exit code. Raises IncidentError, with a line for the person who typed it."""
+    if name == "drill":
+        code: int = import_module("hft_incident.lab.drill").main(list(arguments))
+        return code
+    command = _COMMANDS[name]
+    parser = _Parser(
+        prog=f"hft-incident {name}",
+        description=command.description,
+        epilog=f"example:\n  {command.example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    command.declare(parser)
+    parser.add_argument("--json", action="store_true", help="print one JSON object on standard output")
+    return command.run(parser.parse_args(arguments))
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message}; see `{self.prog} --help`")
+
+
+def _list(options: argparse.Namespace) -> int:
+    rows = [_type_row(entry) for entry in CATALOG.values()]
+    return _print({"types": rows} if options.json else list(map(_type_line, CATALOG.values())))
+
+
+def _run(options: argparse.Namespace) -> int:
+    from .progress import watching
+    from .responder import Interrupted, respond
+
+    try:
+        with watching(sys.stderr) as view:
+            outcome = respond(
+                options.type,
+                inputs=dict(options.extra_vars),
+                inventory=options.inventory,
+                severity=options.severity,
+                check=options.check,
+                until=options.until,
+                timeout=options.timeout,
+                on_event=view.event,
+                on_step=view.step,
+            )
+    except Interrupted as interrupted:
+        outcome = interrupted.outcome
+    _print(outcome.to_json() if options.json else _outcome_lines(outcome))
+    return outcome.exit_code
+
+
+def _status(options: argparse.Namespace) -> int:
+    if options.incident is None:
+        rows = record.status_rows()
+        return _print(record.status_payload(rows) if options.json else record.status_lines(rows))
+    incident = find(options.incident)
+    state = state_of(incident.journal.events())
+    if options.json:
+        return _print(record.status_payload([(incident, state)])["incidents"][0])
+    return _print(record.incident_lines(incident, state))
+
+
+def _timeline(options: argparse.Namespace) -> int:
+    incident = find(options.incident)
+    events = incident.journal.events()
+    return _print(record.timeline_payload(incident, events) if options.json else record.timeline_lines(events))
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from ansible_collections.hft.incident.plugins.module_utils.journal import verify
+
+    incident = find(options.incident)
+    found = verify(incident.journal.path)
+    _print(record.verification_payload(incident, found) if options.json else record.verification_lines(incident, found))
+    return EXIT_CODES[record.VERIFY_OUTCOMES[found.state]]
+
+
+def _lab(options: argparse.Namespace) -> int:
+    if util.find_spec("aiohttp") is None:
+        raise UsageError("the lab is not installed here: pip install 'hft-incident[lab]'")
+    from .lab import lab
+
+    home = home_directory()
+    try:
+        if options.action == "down":
+            stopped = lab.down(home)
+            return _print({"up": False, **stopped._asdict()} if options.json else stopped.render())
+        if options.action == "up":
+            running = lab.up(home)
+            payload = {"up": True, "inventory": str(running.inventory), **json.loads(running.record.to_json())}
+            return _print(payload if options.json else running.render())
+        status = lab.status(home)
+        processes = [process._asdict() for process in status.processes]
+        _print({"up": status.up, "processes": processes} if options.json else status.render())
+        return EXIT_CODES["done" if status.up else "failed"]
+    except lab.LabError as error:
+        raise IncidentError(str(error)) from error
+
+
+def _type_row(entry: IncidentType) -> dict[str, Any]:
+    return {
+        "type": entry.name,
+        "title": entry.title,
+        "runbook_section": entry.section,
+        "ready": entry.is_ready,
+        "inputs": [item._asdict() for item in entry.inputs],
+    }
+
+
+def _type_line(entry: IncidentType) -> str:
+    asks = " ".join(f"-e {item.name}=…" if item.required else f"[-e {item.name}=…]" for item in entry.inputs)
+    return f"{entry.name:<24} {entry.title:<55} {asks if entry.is_ready else '(not yet)'}".rstrip()
+
+
+def _outcome_lines(outcome: Outcome) -> list[str]:
+    steps = ", ".join(f"{count} {name}" for name, count in vars(outcome.steps).items() if count)
+    facts = [
+        ("venues", ", ".join(f"{name} {verdict}" for name, verdict in sorted(outcome.contained.items()))),
+        ("contained", outcome.contained_at or ("no" if outcome.contained else "")),
+        ("steps", steps),
+        ("record", outcome.journal),
+    ]
+    head = f"{outcome.incident}: {outcome.outcome} in {outcome.elapsed_ms / 1000:.1f} s: {outcome.reason}"
+    return [record.plain(head), *(f"  {label:<10} {record.plain(value)}" for label, value in facts if value)]
+
+
+def _print(result: Mapping[str, Any] | Iterable[str]) -> int:
+    """An object as JSON, lines as they are."""
+    lines = [json.dumps(result, ensure_ascii=False)] if isinstance(result, Mapping) else result
+    for line in lines:
+        print(line)
+    return EXIT_CODES["done"]
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, separator, value = text.partition("=")
+    if not separator or not name.isidentifier():
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
+    return name, value
+
+
+def _seconds(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds")
+    return number
+
+
+def _declare_nothing(parser: argparse.ArgumentParser) -> None:
+    """Some commands take only what all take."""
+
+
+def _declare_run(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("type", metavar="TYPE", help="the incident's type; `hft-incident list` shows them")
+    parser.add_argument(
+        "-i",
+        "--inventory",
+        metavar="INVENTORY",
+        help="default: $ANSIBLE_INVENTORY, ansible.cfg's, /etc/hft-incident/inventory, else the running lab's",
+    )
+    parser.add_argument(
+        "-e",
+        "--extra-vars",
+        metavar="NAME=VALUE",
+        type=_pair,
+        action="append",
+        default=[],
+        help="an input of the playbook, or a threshold that starts with hft_; may be repeated; secrets only as "
+        "env:NAME, file:PATH or cmd:COMMAND",
+    )
+    parser.add_argument("--severity", type=int, choices=(1, 2, 3, 4), help="1 is the worst")
+    parser.add_argument("--check", action="store_true", help="say what would be done and change nothing")
+    parser.add_argument("--until", metavar="PHASE", help=f"stop after this phase: {', '.join(PHASES)}")
+    parser.add_argument("--timeout", metavar="S", type=_seconds, help="stop the playbook after so many seconds")
+
+
+def _declare_lab(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("action", choices=("up", "down", "status"), help="what to do with it")
+
+
+def _declare_incident(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("incident", metavar="INC", help="the incident's id")
+
+
+def _declare_status(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("incident", metavar="INC", nargs="?", help="only this one, in full")
+
+
+_INCIDENT = "inc-20261123T100000Z-exchange_outage-1"
+_COMMANDS: Mapping[str, Command] = {
+    "list": Command(
+        "The incident types, a line each, with what to give `run`.", "hft-incident list", _declare_nothing, _list
+    ),
+    "run": Command(
+        "Open an incident and run its playbook. A response goes on if this command is killed; Ctrl-C stops it.",
+        "hft-incident run exchange_outage -e exchange=binance --severity 1",
+        _declare_run,
+        _run,
+    ),
+    "lab": Command(
+        "The lab by itself: a trading system and its venues on this machine, for `ansible-playbook` by hand.",
+        "hft-incident lab up",
+        _declare_lab,
+        _lab,
+    ),
+    "status": Command(
+        "Incidents on record, the open ones first, or one of them in full.",
+        f"hft-incident status {_INCIDENT}",
+        _declare_status,
+        _status,
+    ),
+    "timeline": Command(
+        "What happened in an incident, a line an event.",
+        f"hft-incident timeline {_INCIDENT}",
+        _declare_incident,
+        _timeline,
+    ),
+    "verify": Command(
+        "Whether the record of an incident is as it was written: exit 0 intact, 1 altered, 3 torn by a crash.",
+        f"hft-incident verify {_INCIDENT}",
+        _declare_incident,
+        _verify,
+    ),
+}

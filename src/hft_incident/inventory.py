@@ -1,0 +1,76 @@
+# Copyright: (c) 2026, hft-incident contributors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+# SPDX-License-Identifier: Apache-2.0
+"""Which inventory a response runs against, when the person on call did not say."""
+
+from __future__ import annotations
+
+import configparser
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from ansible_collections.hft.incident.plugins.module_utils.errors import UsageError
+
+from . import venues_file
+
+SITE_INVENTORY = Path("/etc/hft-incident/inventory")
+LAB_INVENTORY = Path("lab", "inventory")
+LAB_RECORD = Path("lab", "lab.json")
+
+
+def inventory_sources(given: str | None, home: Path) -> list[str]:
+    """What to hand to `ansible-playbook -i`: ``given``, else what Ansible is configured for, else the site's (in /etc),
+    else the running lab's.
+
+    Raises UsageError where there is none, or where it names a file that is not there: Ansible would only warn, match
+    no host and call that a success.
+    """
+    if given is not None:
+        return [_source(given, Path.cwd())]
+    if chosen := os.environ.get("ANSIBLE_INVENTORY"):
+        return [_source(item, Path.cwd()) for item in chosen.split(",") if item]
+    for config in _configurations():
+        if config.is_file():
+            parser = configparser.ConfigParser(interpolation=None, strict=False)
+            try:
+                parser.read(config)
+            except (configparser.Error, OSError, UnicodeDecodeError) as error:
+                raise UsageError(f"cannot read {config}: {str(error).splitlines()[0]}") from error
+            chosen = parser.get("defaults", "inventory", fallback="")
+            if chosen:
+                return [_source(item.strip(), config.absolute().parent) for item in chosen.split(",") if item.strip()]
+            break  # Ansible reads the first of these files and no other
+    if SITE_INVENTORY.exists():
+        return [str(SITE_INVENTORY)]
+    if (home / LAB_RECORD).is_file():
+        return [str(home / LAB_INVENTORY)]
+    raise UsageError("no inventory: name one with -i, or start the lab with `hft-incident lab up`")
+
+
+def known_venues(sources: Sequence[str]) -> list[str]:
+    """The venues by name, as far as a plain file of the inventory tells; nothing where it takes Ansible to know."""
+    for source in sources:
+        folder = source if os.path.isdir(source) else os.path.dirname(source)
+        with suppress(UsageError):
+            return [venue.name for venue in venues_file.load(os.path.join(folder, venues_file.IN_INVENTORY)).venues]
+    return []
+
+
+def _configurations() -> list[Path]:
+    """The configuration files that Ansible tries, in its order."""
+    named = os.environ.get("ANSIBLE_CONFIG")
+    first = [Path(named).expanduser()] if named else []
+    if first and first[0].is_dir():
+        first = [first[0] / "ansible.cfg"]
+    return [*first, Path("ansible.cfg"), Path("~/.ansible.cfg").expanduser(), Path("/etc/ansible/ansible.cfg")]
+
+
+def _source(text: str, base: Path) -> str:
+    if "," in text:
+        return text  # a list of hosts
+    path = base / os.path.expandvars(os.path.expanduser(text))
+    if not path.exists():
+        raise UsageError(f"no inventory at {path}")
+    return str(path)

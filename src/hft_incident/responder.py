@@ -1,0 +1,400 @@
+# Copyright: (c) 2026, hft-incident contributors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+# SPDX-License-Identifier: Apache-2.0
+"""Opens an incident, runs its playbook by ansible-runner and reads from the record how it ended.
+
+The playbook is a process and a session of its own. It goes on if this process dies, even by `kill -9`: a response must
+not be cut half way because a terminal was closed, and its record stays whole. It is stopped only when asked to, by
+Ctrl-C or by ``timeout``.
+
+What ansible-runner (2.4) would do otherwise, and is kept from here: take over SIGINT and SIGTERM; write the whole
+environment, with the keys that ``env:NAME`` means, and every result to disk; turn host-key checking off; look for
+`ansible-playbook` on PATH; notice a wish to stop only every five seconds; call a run without a single host successful.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Any, NamedTuple
+
+from ansible_collections.hft.incident.plugins.module_utils.chain import Event
+from ansible_collections.hft.incident.plugins.module_utils.errors import IncidentError, UsageError
+from ansible_collections.hft.incident.plugins.module_utils.incident import (
+    ENV_DIR,
+    ENV_HOME,
+    ENV_ID,
+    PHASES,
+    Incident,
+    home_directory,
+    open_incident,
+)
+
+from . import launch
+from .catalog import COLLECTIONS_ROOT, Input, checked_inputs, did_you_mean, lookup, missing_input
+from .inventory import inventory_sources, known_venues
+from .outcome import Outcome, is_closed, last_run, outcome_of
+
+OnEvent = Callable[[Event], None]
+OnStep = Callable[[str], None]
+
+SCRIBE = "hft.incident.scribe"
+#: How often the journal is looked at, and how long a stopped playbook has to close its record (s).
+POLL_S = 0.1
+GRACE_S = 10.0
+#: All of the environment that may be on disk for a moment: what Python needs before it can read the rest from a pipe.
+PUBLIC_ENVIRONMENT = re.compile(r"PATH|HOME|LANG|LANGUAGE|LC_\w+|LD_LIBRARY_PATH|PYTHON\w+|TZ")
+
+_STEP = re.compile(r"(?:TASK|RUNNING HANDLER) \[(?P<name>.*)\] \*+$")
+_ERROR = re.compile(r"\[?ERROR\]?[:!]\s*(?P<text>.+)")
+_log = logging.getLogger("hft_incident")
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C during a response; the playbook has been stopped, and ``outcome`` says what is known."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__(outcome.reason)
+        self.outcome = outcome
+
+
+def respond(
+    incident_type: str,
+    *,
+    inputs: Mapping[str, str] | None = None,
+    inventory: str | None = None,
+    severity: int | None = None,
+    check: bool = False,
+    until: str | None = None,
+    timeout: float | None = None,
+    on_event: OnEvent | None = None,
+    on_step: OnStep | None = None,
+    home: str | os.PathLike[str] | None = None,
+) -> Outcome:
+    """Opens an incident of ``incident_type``, runs its playbook to the end and returns how it ended.
+
+    ``inputs``: the playbook's variables (`hft-incident list` tells which); only references to secrets, never secrets.
+    Their text is data: braces in an alert are not evaluated. ``inventory``: a path, by default what Ansible would take,
+    else the running lab's. ``until``: stop after this phase. ``timeout``: seconds until the playbook is asked to stop.
+    ``on_event`` gets every event of the journal in order, ``on_step`` the name of each step as it starts, both in the
+    calling thread; what they raise is logged and stops nothing. ``home``: by default ``$HFT_INCIDENT_HOME``.
+
+    Raises UsageError before anything was started. After that it returns an Outcome, whatever happens, but for Ctrl-C,
+    which raises Interrupted. Any number of threads may call it at once.
+    """
+    entry = lookup(incident_type)
+    variables = checked_inputs(entry, inputs or {})
+    tags = _tags(until)
+    if severity is not None:
+        if severity not in (1, 2, 3, 4):
+            raise UsageError(f"severity is 1 (worst) to 4, not {severity}")
+        variables["severity"] = str(severity)
+    where = Path(home).absolute() if home is not None else home_directory()
+    if missing := missing_input(entry, variables):
+        raise UsageError(_please_give(missing, inventory, where))
+    job = _Job(entry.playbook, tuple(inventory_sources(inventory, where)), variables, tags, check)
+    incident = open_incident(entry.name, inputs=inputs, severity=severity, check=check, home=where)
+    return _Response(incident, job, where, timeout, on_event, on_step).run()
+
+
+class _Job(NamedTuple):
+    """What `ansible-playbook` is told."""
+
+    playbook: Path
+    inventory: tuple[str, ...]
+    variables: Mapping[str, str]
+    tags: str | None
+    check: bool
+
+
+class _Response:
+    """One run: ansible-runner on a thread, the record followed on the caller's."""
+
+    def __init__(
+        self,
+        incident: Incident,
+        job: _Job,
+        home: Path,
+        timeout: float | None,
+        on_event: OnEvent | None,
+        on_step: OnStep | None,
+    ) -> None:
+        self._incident = incident
+        self._journal = incident.journal
+        self._job = job
+        self._home = home
+        self._deadline = None if timeout is None else time.monotonic() + timeout
+        self._timeout = timeout
+        self._on_event = on_event
+        self._on_step = on_step
+        self._events: list[Event] = []
+        self._offset = 0
+        self._lines: SimpleQueue[str] = SimpleQueue()
+        self._errors: deque[str] = deque(maxlen=1)
+        self._ended = threading.Event()
+        self._cancel = threading.Event()
+        self._end = ""
+
+    def run(self) -> Outcome:
+        with _private_directory() as directory:
+            thread = threading.Thread(target=self._play, args=(directory,), name=self._incident.id, daemon=True)
+            thread.start()
+            interrupted = not self._follow()
+            thread.join()
+        self._close()
+        outcome = outcome_of(self._incident.id, self._events, self._journal.path)
+        if interrupted:
+            raise Interrupted(outcome)
+        return outcome
+
+    def _follow(self) -> bool:
+        """Until the playbook has ended; False when the person at the keyboard ended it."""
+        try:
+            while not self._ended.wait(POLL_S):
+                self._drain()
+                if self._deadline is not None and time.monotonic() > self._deadline:
+                    self._stop(f"not done within {self._timeout:g} s")
+        except KeyboardInterrupt:
+            try:
+                self._stop("Ctrl-C")
+            except KeyboardInterrupt:
+                self._kill()
+            return False
+        return True
+
+    def _drain(self) -> None:
+        """Hands on what is new. A record that cannot be read now is judged at the end, and stops nothing before."""
+        with suppress(Empty):
+            while True:
+                line = self._lines.get_nowait()
+                if found := _STEP.match(line):
+                    self._tell(self._on_step, found["name"])
+                elif found := _ERROR.match(line):
+                    self._errors.append(found["text"])
+        with suppress(IncidentError):
+            fresh, self._offset = self._journal.read_from(self._offset)
+            for event in fresh:
+                self._events.append(event)
+                self._tell(self._on_event, event)
+
+    def _tell(self, listener: Callable[[Any], None] | None, news: Event | str) -> None:
+        if listener is None:
+            return
+        try:
+            listener(news)
+        except Exception:  # noqa: BLE001  # whatever a caller's function raises must not cut a response
+            _log.exception("a listener of %s failed; the response goes on", self._incident.id)
+
+    def _stop(self, reason: str) -> None:
+        """Asks the playbook to end and close its record, then makes it end."""
+        self._record("run.stop_requested", {"reason": reason})
+        self._drain()
+        playbook = self._playbook_pid()
+        if playbook is None:
+            self._cancel.set()  # not one step was taken, there is nothing to close
+        else:
+            with suppress(ProcessLookupError):
+                os.kill(playbook, signal.SIGINT)  # Ansible hands it on to its workers
+        if not self._ended.wait(GRACE_S):
+            self._kill()
+
+    def _kill(self) -> None:
+        self._cancel.set()
+        playbook = self._playbook_pid()
+        if playbook is not None:
+            _kill_tree(playbook)
+        self._ended.wait()
+
+    def _playbook_pid(self) -> int | None:
+        """The process of the running playbook, by its own word: before that word it has done nothing."""
+        start = next((event for event in reversed(self._events) if event.kind == "run.started"), None)
+        return start.data.get("pid") if start else None
+
+    def _close(self) -> None:
+        """A playbook that could not close its record is written down as lost, with the reason where one is known."""
+        self._drain()
+        run = last_run(self._events)
+        finished = next((event for event in run if event.kind == "run.finished"), None)
+        stopped = any(event.kind == "run.stop_requested" for event in run)
+        if finished and finished.data.get("outcome") == "done" and self._end != "code 0":
+            self._record("run.lost", {"reason": f"ansible-playbook ended with {self._end} after all was done"})
+        elif not is_closed(run):
+            tasks = sum(event.kind == "task.finished" for event in run)
+            said = f": {self._errors[0]}" if self._errors else ""
+            if stopped:
+                self._record("run.interrupted", {"tasks": tasks, "reason": "stopped by force"})
+            else:
+                reason = f"the record is incomplete: ansible-playbook ended with {self._end} after {tasks} steps{said}"
+                self._record("run.lost", {"tasks": tasks, "reason": reason})
+        self._drain()
+
+    def _record(self, kind: str, data: Mapping[str, Any]) -> None:
+        try:
+            self._journal.append(kind, data)
+        except IncidentError as error:  # the outcome is then drawn from what is there, and is no success
+            _log.error("%s", error)
+
+    def _play(self, directory: Path) -> None:
+        try:
+            self._end = self._run_playbook(directory)
+        except Exception as error:  # noqa: BLE001  # every end of a run becomes an outcome
+            _log.debug("ansible-runner", exc_info=True)
+            self._end = f"{type(error).__name__}: {error}"
+        finally:
+            self._ended.set()
+
+    def _run_playbook(self, directory: Path) -> str:
+        """Runs it to its end; how that was, in words."""
+        from ansible_runner.interface import init_runner
+
+        _write_private(directory / "env" / "settings", json.dumps(_RUNNER_SETTINGS))
+        _write_private(directory / "env" / "extravars", _as_data(self._job.variables))
+        runner = init_runner(
+            private_data_dir=str(directory),
+            playbook=str(self._job.playbook),
+            inventory=list(self._job.inventory),
+            tags=self._job.tags,
+            cmdline="--check --diff" if self._job.check else None,
+            envvars=self._environment(),
+            suppress_env_files=True,
+            fact_cache_type="memory",
+            quiet=True,
+            cancel_callback=self._cancel.is_set,
+            event_handler=self._heard,
+        )
+        config = runner.config
+        environment = _without_runner_callback(config.env)
+        pipe = directory / "environment"
+        os.mkfifo(pipe, 0o600)
+        config.cwd = os.getcwd()  # relative paths mean what they mean to `ansible-playbook` here
+        config.env = {name: value for name, value in environment.items() if PUBLIC_ENVIRONMENT.fullmatch(name)}
+        config.command = [sys.executable, "-P", launch.__file__, str(pipe), *config.command]
+        with _poured(environment, pipe):
+            runner.run()
+        return "no exit code" if runner.rc is None else f"code {runner.rc}"
+
+    def _environment(self) -> dict[str, str]:
+        """What `ansible-playbook` gets on top of ours."""
+        ours = os.environ
+        callbacks = [name for name in ours.get("ANSIBLE_CALLBACKS_ENABLED", "").split(",") if name and name != SCRIBE]
+        collections = [str(COLLECTIONS_ROOT), ours.get("ANSIBLE_COLLECTIONS_PATH", "")]
+        path = [os.path.dirname(sys.executable), ours.get("PATH", os.defpath)]
+        return {
+            ENV_HOME: str(self._home),
+            ENV_ID: self._incident.id,
+            ENV_DIR: str(self._incident.directory),
+            "ANSIBLE_CALLBACKS_ENABLED": ",".join([SCRIBE, *callbacks]),
+            "ANSIBLE_COLLECTIONS_PATH": os.pathsep.join(filter(None, collections)),
+            "ANSIBLE_HOST_KEY_CHECKING": "True",
+            "PATH": os.pathsep.join(path),
+        }
+
+    def _heard(self, event: Mapping[str, Any]) -> bool:
+        """A line of output; False keeps it off the disk."""
+        self._lines.put(str(event.get("stdout") or ""))
+        return False
+
+
+# suppress_output_file: results stay off the disk. pexpect_timeout: seconds between two looks at the wish to stop.
+_RUNNER_SETTINGS = {"suppress_output_file": True, "pexpect_timeout": 0.5}
+
+
+def _please_give(missing: Input, inventory: str | None, home: Path) -> str:
+    """What to add to the command; the venues by name where that can be told."""
+    venues: list[str] = []
+    if missing.name == "exchange":
+        with suppress(UsageError):
+            venues = known_venues(inventory_sources(inventory, home))
+    choice = f"; this inventory has: {', '.join(venues)}" if venues else ""
+    example = venues[0] if venues else missing.example
+    return f"{missing.name} is missing ({missing.help}): -e {missing.name}={example}{choice}"
+
+
+def _tags(until: str | None) -> str | None:
+    """The phases up to ``until`` as tags; None: all."""
+    if until is None:
+        return None
+    if until not in PHASES:
+        raise UsageError(f"unknown phase {until!r}{did_you_mean(until, PHASES)}; one of: {', '.join(PHASES)}")
+    return ",".join(PHASES[: PHASES.index(until) + 1])
+
+
+def _as_data(variables: Mapping[str, str]) -> str:
+    """YAML that Ansible takes as it stands: ``!unsafe`` keeps it from evaluating what an alert put between braces."""
+    return "".join(f"{name}: !unsafe {json.dumps(value)}\n" for name, value in variables.items()) or "{}\n"
+
+
+def _without_runner_callback(environment: Mapping[str, str]) -> dict[str, str]:
+    """ansible-runner's own callback writes results to disk; the record and plain lines tell all that is needed."""
+    ours = os.environ
+    theirs = ("AWX_ISOLATED_DATA_DIR", "ORIGINAL_STDOUT_CALLBACK", "ANSIBLE_CALLBACK_PLUGINS")
+    kept = {name: value for name, value in environment.items() if name not in theirs}
+    kept |= {name: ours[name] for name in theirs if name in ours}
+    return kept | {"ANSIBLE_STDOUT_CALLBACK": "default", "ANSIBLE_NOCOLOR": "1", "ANSIBLE_DISPLAY_SKIPPED_HOSTS": "1"}
+
+
+@contextmanager
+def _private_directory() -> Iterator[Path]:
+    """A folder for the owner only, gone afterwards."""
+    directory = Path(tempfile.mkdtemp(prefix="hft-incident-"))
+    try:
+        yield directory
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def _write_private(path: Path, text: str) -> None:
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        file.write(text)
+
+
+@contextmanager
+def _poured(environment: Mapping[str, str], pipe: Path) -> Iterator[None]:
+    """Gives ``environment`` to whoever reads ``pipe``, once."""
+    entries = b"\0".join(os.fsencode(f"{name}={value}") for name, value in environment.items())
+
+    def pour() -> None:
+        with suppress(BrokenPipeError), open(pipe, "wb") as sink:
+            sink.write(entries)
+
+    thread = threading.Thread(target=pour, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        # Where nobody came to read, the thread still waits in open(); this lets it go.
+        os.close(os.open(pipe, os.O_RDONLY | os.O_NONBLOCK))
+        thread.join()
+
+
+def _kill_tree(root: int) -> None:
+    """Ends a process and all that came from it: Ansible's workers are sessions of their own, a group is not enough."""
+    family, parents = [root], _parents()
+    for member in family:
+        family += [pid for pid, parent in parents.items() if parent == member]
+    for pid in family:
+        with suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def _parents() -> dict[int, int]:
+    """Each process's parent; empty where there is no /proc."""
+    found = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError, ValueError, IndexError):
+            found[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
+    return found
