@@ -17,7 +17,6 @@ import hmac
 import threading
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import ClassVar
 from urllib.parse import urlencode
 
 from ..http_client import Request
@@ -61,6 +60,8 @@ ERRORS: tuple[tuple[str, type[VenueError]], ...] = (
     ("EService:Market in", Rejected),  # cancel_only, post_only, limit_only
     ("EService:", UnknownOutcome),  # timeouts and elapsed deadlines, and what is added later
 )
+#: Orders of every other type wait for a trigger, outside the book.
+PLAIN_TYPES = ("limit", "market", "iceberg", "settle-position")
 MAX_FILL_PAGES = 400  # of 50
 #: The ends of pair names, the longest first, with the asset's own code: fees are charged in the quote currency.
 QUOTES = {
@@ -96,8 +97,8 @@ class _Turn:
         self.last_nonce = 0
 
 
-#: By key and not by adapter: one process may hold several adapters of the same account.
-_TURNS: dict[str, _Turn] = {}
+#: By address and key and not by adapter: one process may hold several adapters of the same account.
+_TURNS: dict[tuple[tuple[str, int], str], _Turn] = {}
 
 
 class Kraken(Venue):
@@ -115,9 +116,6 @@ class Kraken(Venue):
     BALANCE = Call("POST", "/0/private/BalanceEx")
     POSITIONS = Call("POST", "/0/private/OpenPositions", {"docalcs": "true", "consolidation": "market"})
     FILLS = Call("POST", "/0/private/TradesHistory")
-
-    #: What a trigger needs before it becomes an order: such orders rest outside the book.
-    PLAIN_TYPES: ClassVar[frozenset[str]] = frozenset(("limit", "market", "iceberg", "settle-position"))
 
     def sign(self, call: Call) -> Request:
         if not call.signed:
@@ -166,7 +164,7 @@ class Kraken(Venue):
     def open_orders(self) -> list[OpenOrder]:
         where = self.OPEN_ORDERS.name
         listed = schema.object_at(schema.as_object(self.ask(self.OPEN_ORDERS), where), "open", where)
-        return [self._order(txid, schema.as_object(row, where), where) for txid, row in listed.items()]
+        return [_order(txid, schema.as_object(row, where), where) for txid, row in listed.items()]
 
     def cancel_all(self, orders: Sequence[OpenOrder]) -> CancelReply:
         where = self.CANCEL_ALL.name
@@ -227,7 +225,7 @@ class Kraken(Venue):
             turn.lock.release()
 
     def _turn(self) -> _Turn:
-        return _TURNS.setdefault(self.key, _Turn())
+        return _TURNS.setdefault((self.http.address, self.key), _Turn())
 
     def _next_nonce(self) -> int:
         """Microseconds since 1970, each larger than the one before: also after the ms that most clients count."""
@@ -241,7 +239,7 @@ class Kraken(Venue):
     def _error(self, call: Call, error: str) -> VenueError:
         code = ":".join(error.split(":")[:2])
         build = next((build for start, build in ERRORS if error.startswith(start)), Rejected)
-        hint = " (does another program use this key?)" if build is ClockSkew else ""
+        hint = " (another program uses this key, or its clock was ahead)" if build is ClockSkew else ""
         return build(f"{call.name}: {error}{hint}", code=code, retry_after=self._throttled_for(error))
 
     def _throttled_for(self, error: str) -> float | None:
@@ -251,19 +249,20 @@ class Kraken(Venue):
             return None
         return max(0.0, int(until) - self.now_ms() / 1000)
 
-    def _order(self, txid: str, row: Row, where: str) -> OpenOrder:
-        descr = schema.object_at(row, "descr", where)
-        kind = schema.text(descr, "ordertype", where)
-        return OpenOrder(
-            id=txid,
-            symbol=schema.text(descr, "pair", where),
-            line="spot" if schema.text(descr, "leverage", where) == "none" else "margin",
-            side=schema.text(descr, "type", where),
-            qty=schema.decimal(row, "vol", where) - schema.decimal(row, "vol_exec", where),
-            price=_limit(descr, kind, where),
-            conditional=kind not in self.PLAIN_TYPES,
-            client_id=str(row.get("cl_ord_id") or row.get("userref") or ""),
-        )
+
+def _order(txid: str, row: Row, where: str) -> OpenOrder:
+    descr = schema.object_at(row, "descr", where)
+    kind = schema.text(descr, "ordertype", where)
+    return OpenOrder(
+        id=txid,
+        symbol=schema.text(descr, "pair", where),
+        line="spot" if schema.text(descr, "leverage", where) == "none" else "margin",
+        side=schema.text(descr, "type", where),
+        qty=schema.decimal(row, "vol", where) - schema.decimal(row, "vol_exec", where),
+        price=_limit(descr, kind, where),
+        conditional=kind not in PLAIN_TYPES,
+        client_id=str(row.get("cl_ord_id") or row.get("userref") or ""),
+    )
 
 
 def _limit(descr: Row, kind: str, where: str) -> Decimal | None:
