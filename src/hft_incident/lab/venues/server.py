@@ -46,6 +46,7 @@ class VenueServer:
         self.faults = Faults()
         self.seen: list[Seen] = []
         self.latency_s = latency_s
+        self.market_moves = True
         self.port = port
         self._runner: web.AppRunner | None = None
         self._site: web.SockSite | None = None
@@ -96,7 +97,10 @@ class VenueServer:
     async def _run_market(self) -> None:
         while True:
             await asyncio.sleep(MARKET_INTERVAL_S)
-            self.exchange.advance()
+            if self.market_moves:
+                self.exchange.advance()
+            elif self.exchange.feed_running:  # a quiet market is no stale feed
+                self.exchange.feed_at_ms = self.exchange.now_ms()
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()

@@ -1,0 +1,186 @@
+# Copyright: (c) 2026, hft-incident contributors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+# SPDX-License-Identifier: Apache-2.0
+"""The control API of a venue process: the truth, faults, seeds. On a port of its own, so that no fault reaches it.
+
+``GET /venues`` · ``GET /venues/{name}/truth`` · ``GET|DELETE /venues/{name}/requests`` ·
+``GET|POST|DELETE /venues/{name}/faults`` · ``POST /venues/{name}/orders {symbol?, count, conditional}`` ·
+``PUT /venues/{name}/market {"moving": bool}`` · ``PUT /venues/{name}/latency {"ms": n}``.
+Errors are 400 and 404 with ``{"error": {"code", "message"}}``; quantities and prices are decimal strings.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from aiohttp import web
+
+from .exchange import Order, Refusal
+from .server import VenueServer
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+MAX_SEED = 10_000
+MAX_LATENCY_MS = 60_000
+
+
+class Control:
+    """The API over these venues: ``{name: (driver, server)}``."""
+
+    def __init__(self, venues: Mapping[str, tuple[str, VenueServer]]) -> None:
+        self._venues = venues
+
+    def application(self) -> web.Application:
+        app = web.Application(middlewares=[_word_errors])
+        app.add_routes(
+            [
+                web.get("/venues", self.list_venues),
+                web.get("/venues/{name}/truth", self.truth),
+                web.get("/venues/{name}/requests", self.requests),
+                web.delete("/venues/{name}/requests", self.forget_requests),
+                web.get("/venues/{name}/faults", self.faults),
+                web.post("/venues/{name}/faults", self.inject),
+                web.delete("/venues/{name}/faults", self.clear_faults),
+                web.post("/venues/{name}/orders", self.seed),
+                web.put("/venues/{name}/market", self.set_market),
+                web.put("/venues/{name}/latency", self.set_latency),
+            ]
+        )
+        return app
+
+    async def list_venues(self, _request: web.Request) -> web.Response:
+        rows = [
+            {
+                "name": name,
+                "driver": driver,
+                "port": server.port,
+                "symbols": list(server.exchange.instruments),
+                "moving": server.market_moves,
+                "latency_ms": server.latency_s * 1000,
+                "faults": server.faults.active(),
+            }
+            for name, (driver, server) in self._venues.items()
+        ]
+        return _reply({"venues": rows})
+
+    async def truth(self, request: web.Request) -> web.Response:
+        exchange = self._venue(request).exchange
+        positions = [
+            {"symbol": symbol, "qty": holding.qty, "avg_price": holding.avg_price}
+            for symbol, holding in exchange.holdings.items()
+            if holding.qty
+        ]
+        return _reply(
+            {
+                "open_orders": [_order(order) for order in exchange.open_orders()],
+                "happenings": [asdict(happening) for happening in exchange.happenings],
+                "positions": positions,
+                "balances": exchange.balances,
+            }
+        )
+
+    async def requests(self, request: web.Request) -> web.Response:
+        return _reply({"requests": [asdict(seen) for seen in self._venue(request).seen]})
+
+    async def forget_requests(self, request: web.Request) -> web.Response:
+        self._venue(request).seen.clear()
+        return _reply({"requests": []})
+
+    async def faults(self, request: web.Request) -> web.Response:
+        return _reply({"faults": self._venue(request).faults.active()})
+
+    async def inject(self, request: web.Request) -> web.Response:
+        server = self._venue(request)
+        try:
+            fault = server.faults.inject(await _body(request))
+        except TypeError as error:
+            raise ValueError(f"not the description of a fault: {error}") from None
+        await server.apply_state_faults()
+        return _reply(asdict(fault), status=201)
+
+    async def clear_faults(self, request: web.Request) -> web.Response:
+        server = self._venue(request)
+        server.faults.clear()
+        await server.apply_state_faults()
+        return _reply({"faults": []})
+
+    async def seed(self, request: web.Request) -> web.Response:
+        server, wanted = self._venue(request), await _body(request)
+        symbol, count = wanted.get("symbol"), wanted.get("count", 1)
+        conditional = _take(wanted, "conditional", bool, False)
+        if symbol is not None and symbol not in server.exchange.instruments:
+            raise ValueError(f"unknown symbol {symbol!r}; known: {', '.join(server.exchange.instruments)}")
+        if type(count) is not int or not 0 < count <= MAX_SEED:
+            raise ValueError(f"'count' must be a whole number from 1 to {MAX_SEED}")
+        try:
+            orders = [server.place_one(symbol, conditional=conditional) for _ in range(count)]
+        except Refusal as refusal:
+            raise ValueError(str(refusal)) from None
+        return _reply({"order_ids": [order.id for order in orders]}, status=201)
+
+    async def set_market(self, request: web.Request) -> web.Response:
+        server = self._venue(request)
+        server.market_moves = _take(await _body(request), "moving", bool)
+        return _reply({"moving": server.market_moves})
+
+    async def set_latency(self, request: web.Request) -> web.Response:
+        server = self._venue(request)
+        milliseconds = _take(await _body(request), "ms", (int, float))
+        if not 0 <= milliseconds <= MAX_LATENCY_MS:
+            raise ValueError(f"'ms' must be from 0 to {MAX_LATENCY_MS}")
+        server.latency_s = milliseconds / 1000
+        return _reply({"ms": milliseconds})
+
+    def _venue(self, request: web.Request) -> VenueServer:
+        name = request.match_info["name"]
+        if name not in self._venues:
+            raise LookupError(f"no venue {name!r} here; there is: {', '.join(self._venues)}")
+        return self._venues[name][1]
+
+
+@web.middleware
+async def _word_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except ValueError as error:
+        return _reply({"error": {"code": "bad_request", "message": str(error)}}, status=400)
+    except LookupError as error:
+        return _reply({"error": {"code": "not_found", "message": str(error.args[0])}}, status=404)
+
+
+async def _body(request: web.Request) -> dict[str, Any]:
+    try:
+        fields = json.loads(await request.read())
+    except ValueError:
+        fields = None
+    if not isinstance(fields, dict):
+        raise ValueError("the body must be a JSON object")
+    return fields
+
+
+def _take(fields: Mapping[str, Any], name: str, kind: type | tuple[type, ...], default: Any = None) -> Any:
+    value = fields.get(name, default)
+    if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):
+        raise ValueError(f"'{name}' is missing or of the wrong type")
+    return value
+
+
+def _order(order: Order) -> dict[str, Any]:
+    return {
+        "id": order.id,
+        "symbol": order.symbol,
+        "line": order.line,
+        "side": order.side,
+        "qty": order.remaining,
+        "price": order.price,
+        "conditional": order.conditional,
+        "client_id": order.client_id,
+        "created_ms": order.created_ms,
+    }
+
+
+def _reply(document: object, status: int = 200) -> web.Response:
+    text = json.dumps(document, default=str)  # decimals are the only things that JSON does not know
+    return web.Response(status=status, text=text, content_type="application/json")
