@@ -1,0 +1,40 @@
+# Everything is set up by the targets themselves: only Python 3.11 or later and make are needed.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+# Ansible looks for its own commands on PATH.
+export PATH := $(abspath $(BIN)):$(PATH)
+
+.PHONY: help drill test lint bench clean
+
+help:  ## this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST)
+
+drill: $(VENV)/.lab  ## an exchange goes down in the embedded lab; the response, scored
+	@$(BIN)/hft-incident drill exchange_outage
+
+test: $(VENV)/.test  ## all tests
+	$(BIN)/python -m pytest -n auto --dist worksteal tests
+
+lint: $(VENV)/.test  ## ruff, mypy, who may import whom, ansible-lint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python tools/check_imports.py
+	$(BIN)/ansible-lint --offline -q collections/ansible_collections/hft/incident
+
+bench: $(VENV)/.test  ## the red button and the containment, against their floors and rivals
+	$(BIN)/python tests/benchmarks/bench.py
+
+clean:  ## remove the virtual environment and caches
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+# A stamp per set of extras, so that a second call installs nothing.
+$(VENV)/.%: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$*]'
+	@touch $@
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "hft-incident needs Python 3.11 or later; name one: make PYTHON=python3.11 …" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
