@@ -11,7 +11,7 @@ import itertools
 import logging
 import secrets
 import time
-from collections import defaultdict, deque
+from collections import deque
 from collections.abc import Awaitable, Iterable
 from decimal import Decimal
 from typing import TypeVar
@@ -66,7 +66,7 @@ class Desk:
         self._failures = 0
         self._opened = False
         self._booked: set[str] = set()
-        self._trades_of_order: defaultdict[str, list[Trade]] = defaultdict(list)
+        self._trades_of_order: dict[str, list[Trade]] = {}
         self._fills_since_ms = 0
         self._sending: dict[asyncio.Task[None], WorkingOrder] = {}
         self._background: set[asyncio.Task[None]] = set()
@@ -173,7 +173,7 @@ class Desk:
             if trade.id not in self._booked:
                 self._booked.add(trade.id)
                 self.fills[trade.id] = (next(self._fill_numbers), trade)
-                self._trades_of_order[trade.order_id].append(trade)
+                self._trades_of_order.setdefault(trade.order_id, []).append(trade)
                 self.ledger.book(trade)
                 self.orders.apply(trade)
                 self.log.info("fill %s %s %s at %s", trade.side, trade.qty, trade.symbol, trade.price)
@@ -207,7 +207,7 @@ class Desk:
             self.orders.doubt(order)
         self.latencies.append((time.monotonic(), (time.perf_counter() - began) * 1e6))
         self._failures = 0
-        self.orders.acknowledge(order, order_id, self._trades_of_order[order_id])
+        self.orders.acknowledge(order, order_id, self._trades_of_order.get(order_id, ()))
 
     async def cancel(self, order: WorkingOrder) -> bool:
         """Cancel one order; False where nobody knows whether it worked."""

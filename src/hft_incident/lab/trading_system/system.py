@@ -23,7 +23,7 @@ VERSION = "1.0.0"
 HOLD_INTERVAL_S = 0.1
 CONNECT_INTERVAL_S = 0.5
 #: A stopping process tries to cancel its orders for this long.
-FAREWELL_S = 3.0
+FAREWELL_S = 2.0
 
 log = logging.getLogger("system")
 
