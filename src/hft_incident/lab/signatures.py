@@ -40,3 +40,9 @@ def okx(secret: str, timestamp: str, method: str, target: str, body: str) -> str
     """Base64 HMAC-SHA256; ``target`` is the path with its query (OKX v5: "REST authentication")."""
     text = f"{timestamp}{method}{target}{body}"
     return base64.b64encode(hmac.new(secret.encode(), text.encode(), hashlib.sha256).digest()).decode()
+
+
+def deribit(secret: str, timestamp: str, nonce: str, method: str, target: str, body: str) -> str:
+    """Hex HMAC-SHA256; ``target`` is the path with its query (Deribit: "Request signature credentials")."""
+    text = f"{timestamp}\n{nonce}\n{method}\n{target}\n{body}\n"
+    return hmac.new(secret.encode(), text.encode(), hashlib.sha256).hexdigest()

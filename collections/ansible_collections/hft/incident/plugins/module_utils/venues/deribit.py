@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import threading
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 from urllib.parse import urlencode
@@ -72,6 +72,10 @@ FILLS_A_PAGE = 1000
 MAX_PAGES = 100
 
 
+def _random_nonce() -> str:
+    return os.urandom(8).hex()
+
+
 class Deribit(Venue):
     driver = "deribit"
     default_origin = "https://www.deribit.com"
@@ -90,10 +94,10 @@ class Deribit(Venue):
     BALANCES = Call("GET", "/api/v2/private/get_account_summaries")
     FILLS = Call("GET", "/api/v2/private/get_user_trades_by_currency_and_time")
 
-    def __init__(self, *args: Any, **options: Any) -> None:
+    def __init__(self, *args: Any, nonce: Callable[[], str] = _random_nonce, **options: Any) -> None:
+        """``nonce`` gives something that this key has not sent yet, whoever else uses the key."""
         super().__init__(*args, **options)
-        self._last_nonce = 0
-        self._nonce_lock = threading.Lock()
+        self._nonce = nonce
 
     def sign(self, call: Call) -> Request:
         query = urlencode(call.params)
@@ -203,12 +207,6 @@ class Deribit(Venue):
             found.update(fills)
             since_ms = max(fill.at_ms for fill in fills.values())
         raise MalformedReply(f"{call.name}: no end after {MAX_PAGES} pages")
-
-    def _nonce(self) -> int:
-        """The time in ms, and never the same twice: two requests of one millisecond stay distinguishable."""
-        with self._nonce_lock:
-            self._last_nonce = max(self._last_nonce + 1, self.now_ms())
-            return self._last_nonce
 
     def _error(self, call: Call, status: int, envelope: schema.Row) -> VenueError:
         error = schema.object_at(envelope, "error", call.name)
