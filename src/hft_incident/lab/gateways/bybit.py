@@ -19,6 +19,8 @@ class BybitGateway(Gateway):
     symbol = "BTCUSDT"
     qty = Decimal("0.01")
     tick = Decimal("0.1")
+    line = "linear"
+    settlement = ("spot", "USDT")
 
     async def place(self, side: Side, price: Decimal, client_id: str) -> str:
         order = {
@@ -64,7 +66,10 @@ class BybitGateway(Gateway):
     async def held(self) -> list[Held]:
         rows = await self._pages("/v5/position/list", f"category=linear&symbol={self.symbol}&limit=200")
         signed = ((row, Decimal(row["size"]) * (-1 if row["side"] == "Sell" else 1)) for row in rows)
-        return [Held(row["symbol"], qty, Decimal(row["avgPrice"])) for row, qty in signed if qty]
+        positions = [Held(row["symbol"], qty, Decimal(row["avgPrice"])) for row, qty in signed if qty]
+        wallet = await self._get("/v5/account/wallet-balance", "accountType=UNIFIED")
+        coins = [Held(coin["coin"], Decimal(coin["walletBalance"]), line="spot") for coin in wallet["list"][0]["coin"]]
+        return [*positions, *(coin for coin in coins if coin.qty)]
 
     async def _pages(self, path: str, query: str) -> list[Json]:
         rows: list[Json] = []

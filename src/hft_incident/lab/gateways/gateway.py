@@ -55,11 +55,15 @@ class Quote:
 
 @dataclass(frozen=True)
 class Held:
-    """What the account holds at start: (symbol or asset, signed quantity, average price or None)."""
+    """What the account holds at start: (symbol or asset, signed quantity, average price or None, product line).
+
+    ``line`` as the venue calls it; "" stands for the gateway's own.
+    """
 
     symbol: str
     qty: Decimal
     avg_price: Decimal | None = None
+    line: str = ""
 
 
 class Gateway(ABC):
@@ -73,6 +77,8 @@ class Gateway(ABC):
     line: ClassVar[str]
     #: Base and quote asset where a fill changes two balances (spot); None for derivatives.
     spot_assets: ClassVar[tuple[str, str] | None] = None
+    #: (product line, asset) of the balance that a derivative's realized P&L moves, if ``held`` has balances too.
+    settlement: ClassVar[tuple[str, str] | None] = None
 
     def __init__(self, session: aiohttp.ClientSession, base_url: str, key: GatewayKey) -> None:
         self._session = session
@@ -102,7 +108,7 @@ class Gateway(ABC):
 
     @abstractmethod
     async def held(self) -> list[Held]:
-        """Balances (spot) or positions (derivatives), non-zero."""
+        """Balances (spot) or positions (derivatives), non-zero; of a unified account, both."""
 
     async def http(
         self, method: str, target: str, headers: Mapping[str, str] | None = None, body: str | None = None

@@ -20,6 +20,7 @@ class OkxGateway(Gateway):
     symbol = "BTC-USDT"
     qty = Decimal("0.01")
     tick = Decimal("0.1")
+    line = "SPOT"
     spot_assets = ("BTC", "USDT")
 
     async def place(self, side: Side, price: Decimal, client_id: str) -> str:

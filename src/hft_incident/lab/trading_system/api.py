@@ -160,7 +160,7 @@ class Api:
         for desk in self._system.desks.values():
             price = desk.quote.price if desk.quote else None
             for position in desk.ledger.held():
-                unrealized = desk.ledger.marked_at(position, price)
+                unrealized = desk.ledger.unrealized_pnl(position, desk.gateway.symbol, price)
                 total += unrealized
                 rows.append(
                     {

@@ -55,7 +55,7 @@ class Desk:
         timeout = aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_S)
         self._session = aiohttp.ClientSession(connector=self._connector, timeout=timeout)
         self.gateway: Gateway = gateway_class(entry.driver)(self._session, entry.url, GatewayKey("", ""))
-        self.ledger = Ledger(self.gateway.line, self.gateway.spot_assets)
+        self.ledger = Ledger(self.gateway.line, self.gateway.spot_assets, self.gateway.settlement)
         self.orders = OrderBook()
         self.fills: dict[str, tuple[int, Trade]] = {}
         self.latencies: deque[tuple[float, float]] = deque(maxlen=LATENCIES_KEPT)  # (monotonic s, µs)
