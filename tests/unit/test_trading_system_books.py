@@ -35,7 +35,7 @@ def traded(instrument: Instrument, fills: Fills) -> tuple[Exchange, list[Trade]]
         order = exchange.place("BTCUSDT", side, qty, price)
         exchange.prices["BTCUSDT"] = price + (-10 if side == "buy" else 10)
         exchange.advance()  # moves the market by less than that
-        assert state(order) == "filled"
+        assert order.state == "filled"
     rows = exchange.executions
     return exchange, [Trade(str(e.id), str(e.order.id), e.order.symbol, e.order.side, e.qty, e.price, 0) for e in rows]
 
