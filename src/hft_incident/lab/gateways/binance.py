@@ -14,7 +14,26 @@ from .gateway import Gateway, GatewayError, Held, Json, Quote, Side, Trade
 UNKNOWN_ORDER = -2011
 
 
-class BinanceGateway(Gateway):
+class BinanceApiGateway(Gateway):
+    """What spot and futures share: how a request is signed."""
+
+    async def _signed(self, method: str, path: str, params: dict[str, str], gone: int | None = None) -> Json:
+        query = urlencode({**params, "timestamp": str(self.now_ms())})
+        query += "&signature=" + signatures.binance(self.key.secret, query)
+        headers = {"X-MBX-APIKEY": self.key.id}
+        if method == "POST":
+            headers["Content-Type"] = "application/x-www-form-urlencoded"
+            status, reply = await self.http(method, path, headers, query)
+        else:
+            status, reply = await self.http(method, f"{path}?{query}", headers)
+        if status == 200 and isinstance(reply, list | dict):
+            return reply
+        if isinstance(reply, dict) and gone is not None and reply.get("code") == gone:
+            return {}
+        raise GatewayError(f"{method} {path}: HTTP {status}")
+
+
+class BinanceGateway(BinanceApiGateway):
     symbol = "BTCUSDT"
     qty = Decimal("0.01")
     tick = Decimal("0.1")
@@ -69,18 +88,3 @@ class BinanceGateway(Gateway):
         account = await self._signed("GET", "/api/v3/account", {})
         rows = ((row["asset"], Decimal(row["free"]) + Decimal(row["locked"])) for row in account["balances"])
         return [Held(asset, qty) for asset, qty in rows if qty]
-
-    async def _signed(self, method: str, path: str, params: dict[str, str], gone: int | None = None) -> Json:
-        query = urlencode({**params, "timestamp": str(self.now_ms())})
-        query += "&signature=" + signatures.binance(self.key.secret, query)
-        headers = {"X-MBX-APIKEY": self.key.id}
-        if method == "POST":
-            headers["Content-Type"] = "application/x-www-form-urlencoded"
-            status, reply = await self.http(method, path, headers, query)
-        else:
-            status, reply = await self.http(method, f"{path}?{query}", headers)
-        if status == 200 and isinstance(reply, list | dict):
-            return reply
-        if isinstance(reply, dict) and gone is not None and reply.get("code") == gone:
-            return {}
-        raise GatewayError(f"{method} {path}: HTTP {status}")
