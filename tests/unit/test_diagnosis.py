@@ -51,6 +51,14 @@ def failed(kind: str) -> Check:
 
 CASES: list[tuple[str, dict[str, Any], str, str]] = [
     ("all is well", {}, "healthy", "fresh market data"),
+    ("an entry of no use", {"public_time": failed("settings")}, "our_connection", "entry for this venue"),
+    ("a key that cannot be read", {"authenticated_read": failed("settings")}, "our_key", "cannot be used here"),
+    (
+        "a key that cannot be read, and a venue that is down",
+        {"authenticated_read": failed("settings"), "tcp": LOST, "public_time": LOST},
+        "venue_down",
+        "no connection",
+    ),
     ("the IP is banned", {"public_time": failed("banned")}, "our_connection", "banned"),
     ("banned on the key only", {"authenticated_read": failed("banned")}, "our_connection", "banned"),
     ("too many requests", {"authenticated_read": failed("rate_limited")}, "our_connection", "limits our rate"),
@@ -211,6 +219,7 @@ KINDS = [
     "rejected",
     "unknown_outcome",
     "malformed",
+    "settings",
     "?",
 ]
 checks = st.builds(Check, st.sampled_from(["ok", "failed", "unknown"]), st.sampled_from(KINDS), st.text(max_size=5))
@@ -225,7 +234,7 @@ evidences = st.builds(
     clock_offset_ms=st.none() | st.integers(),
     clock_window_ms=st.none() | st.integers(0, 60_000),
     market_data=st.sampled_from(["fresh", "stale", "unknown"]),
-    trading_system=st.builds(TradingSystemView, maybe, maybe, st.none() | st.floats()),
+    trading_system=st.builds(TradingSystemView, maybe, maybe, st.none() | st.floats(), st.text(max_size=5)),
     stale_after_s=st.floats(),
     others=st.builds(OtherVenues, st.integers(0, 9), st.integers(0, 9)),
     status_page=st.sampled_from(["online", "maintenance", "unknown"]),

@@ -18,7 +18,8 @@ Verdict = Literal["venue_down", "our_connection", "our_key", "healthy", "unknown
 
 
 class Check(NamedTuple):
-    """One thing tried from here. ``kind`` of a failed request is the venue error's kind (``venues.errors``)."""
+    """One thing tried from here. ``kind`` of a failed request is the venue error's kind (``venues.errors``), or
+    "settings" where our own entry or key for the venue could not be used, so that nothing was asked."""
 
     state: State = "unknown"
     kind: str = ""
@@ -26,11 +27,12 @@ class Check(NamedTuple):
 
 
 class TradingSystemView(NamedTuple):
-    """What the trading system says of this exchange; None where it did not say."""
+    """What the trading system says of this exchange; None where it did not say, and ``detail`` says why."""
 
     connected: bool | None = None
     enabled: bool | None = None
     last_market_data_age_s: float | None = None
+    detail: str = ""
 
 
 class OtherVenues(NamedTuple):
@@ -86,7 +88,8 @@ def diagnose(evidence: Evidence) -> Diagnosis:
 
 # What the rules ask ---------------------------------------------------------------------------------------------------
 
-_NO_ANSWER = ("unavailable", "unknown_outcome", "malformed")
+#: Failures where nothing that makes sense came back, in ``venues.errors``' words.
+NO_ANSWER = ("unavailable", "unknown_outcome", "malformed")
 
 
 def _failed(check: Check, *kinds: str) -> bool:
@@ -134,7 +137,7 @@ def _others_fail(e: Evidence) -> bool:
 def _talks_nonsense(e: Evidence) -> bool:
     """The connection stands and what comes over it is a 5xx, a web page, half an answer or nothing in time."""
     connected = e.tcp.state == "ok" and e.tls.state != "failed"
-    return connected and _either_failed(e, *_NO_ANSWER)
+    return connected and _either_failed(e, *NO_ANSWER)
 
 
 def _all_proven(e: Evidence) -> bool:
@@ -161,7 +164,13 @@ class Rule(NamedTuple):
 
 
 RULES: tuple[Rule, ...] = (
-    # First: everything below ends in asking again, and asking makes these worse (seed-faults D11).
+    Rule(
+        lambda e: _failed(e.public_time, "settings"),
+        "our_connection",
+        "Our own entry for this venue cannot be used, so nothing was asked: mend it in the venues file.",
+        ("public_time",),
+    ),
+    # Before all that is about the venue: everything below ends in asking again, which makes these worse (seed-faults D11).
     Rule(
         lambda e: _either_failed(e, "banned"),
         "our_connection",
@@ -188,6 +197,12 @@ RULES: tuple[Rule, ...] = (
         "our_key",
         "The venue answers but refuses our key: check that it is valid, what it may do, and from which addresses.",
         ("public_time", "clock", "authenticated_read"),
+    ),
+    Rule(
+        lambda e: e.public_time.state == "ok" and _failed(e.authenticated_read, "settings"),
+        "our_key",
+        "The venue answers, but our key for it cannot be used here: mend what the venues file says of it.",
+        ("public_time", "authenticated_read"),
     ),
     # The venue is reachable: whose fault is what the trading system sees?
     Rule(
@@ -228,7 +243,7 @@ RULES: tuple[Rule, ...] = (
     ),
     # The venue is not reachable: is anyone else?
     Rule(
-        lambda e: _others_fail(e) and (_path_failed(e) or _failed(e.public_time, *_NO_ANSWER)),
+        lambda e: _others_fail(e) and (_path_failed(e) or _failed(e.public_time, *NO_ANSWER)),
         "our_connection",
         "This venue fails and so do most others from here: look at our own network first.",
         ("dns", "tcp", "tls", "public_time", "others"),
@@ -268,10 +283,14 @@ RULES: tuple[Rule, ...] = (
 # How evidence reads ---------------------------------------------------------------------------------------------------
 
 
+def _with_detail(line: str, detail: str) -> str:
+    detail = " ".join(detail.split())
+    return line + (f" ({detail})" if detail else "")
+
+
 def _check_line(label: str, check: Check) -> str:
     state = "not known" if check.state == "unknown" else " ".join(filter(None, (check.state, check.kind)))
-    detail = " ".join(check.detail.split())
-    return f"{label}: {state}" + (f" ({detail})" if detail else "")
+    return _with_detail(f"{label}: {state}", check.detail)
 
 
 def _clock_line(e: Evidence) -> str:
@@ -286,7 +305,8 @@ def _trading_system_line(e: Evidence) -> str:
     age = e.trading_system.last_market_data_age_s
     data = "not known" if age is None else f"{age:g} s old, limit {e.stale_after_s:g} s"
     connected, enabled = words[e.trading_system.connected], words[e.trading_system.enabled]
-    return f"trading system: connected {connected}, enabled {enabled}, market data {data}"
+    line = f"trading system: connected {connected}, enabled {enabled}, market data {data}"
+    return _with_detail(line, e.trading_system.detail)
 
 
 _LINES: dict[str, Callable[[Evidence], str]] = {

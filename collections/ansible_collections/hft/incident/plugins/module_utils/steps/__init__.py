@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from ..errors import IncidentError
+from ..redaction import recordable, scrub_text
 
 Params = Mapping[str, Any]
 Result = dict[str, Any]
@@ -30,12 +31,16 @@ Step = Callable[[Params, Context], Result]
 
 
 def run_step(step: Step, params: Params, context: Context) -> Result:
-    """The step's result; an IncidentError becomes a failure that says how the run ends (``outcome``)."""
+    """The step's result in plain JSON types; an IncidentError becomes a failure that says how the run ends.
+
+    What came from outside may hold a secret, whoever scrubbed it before: results are printed and kept.
+    """
     try:
         result = step(params, context)
     except IncidentError as error:
-        return {"failed": True, "changed": False, "msg": str(error), "outcome": error.outcome}
-    return {"changed": False, **result}
+        return {"failed": True, "changed": False, "msg": scrub_text(str(error)), "outcome": error.outcome}
+    plain: Result = recordable({"changed": False, **result}, "result")
+    return plain
 
 
 def event(kind: str, data: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..arguments import ONLY, VENUES
+from ..arguments import ONLY, VENUES, chosen_venues, require_positive
 from ..exposure import AssetExposure, Holding, VenueHoldings, net_exposure
 from ..reading import Answer, read_venues
-from ..settings import VenueEntry, select, venue_entries
+from ..settings import VenueEntry
 from ..venues.api import Position, Venue
 from . import Context, Params, Result, event
 
@@ -24,17 +24,22 @@ ARGUMENT_SPEC: dict[str, Any] = {
 
 def run(params: Params, _context: Context) -> Result:
     """Positions of every venue netted per base asset; what is not known makes the figure partial."""
-    entries = select(venue_entries(params["venues"]), params["only"])
+    require_positive(params, "timeout")
+    entries = chosen_venues(params)
+    overrides = {str(symbol): str(asset) for symbol, asset in params["base_assets"].items()}
     found = read_venues(entries, Venue.positions, params["timeout"])
-    exposure = net_exposure([_holdings(entry, found[entry.name]) for entry in entries], params["base_assets"])
-    assets = [_row(asset) for asset in exposure.assets]
-    measured = {"partial": exposure.partial, "assets": assets, "unknown": dict(exposure.unknown)}
+    exposure = net_exposure([_holdings(entry, found[entry.name]) for entry in entries], overrides)
+    measured = {
+        "partial": exposure.partial,
+        "assets": [_row(asset) for asset in exposure.assets],
+        "not_netted": [leg._asdict() for leg in (*exposure.not_netted, *exposure.unmapped)],
+        "unknown": dict(exposure.unknown),
+    }
     risky = [asset for asset in exposure.assets if not asset.stable]
     return {
         "msg": ("PARTIAL: " if exposure.partial else "")
         + (", ".join(f"{asset.asset} {asset.net:+f}" for asset in risky) or "no exposure"),
         **measured,
-        "not_netted": [{**leg._asdict(), "qty": str(leg.qty)} for leg in (*exposure.not_netted, *exposure.unmapped)],
         "record": [event("exposure.measured", measured)],
     }
 
@@ -49,9 +54,13 @@ def _holdings(entry: VenueEntry, answer: Answer[list[Position]]) -> VenueHolding
 def _row(asset: AssetExposure) -> dict[str, Any]:
     return {
         "asset": asset.asset,
-        "net": str(asset.net),
-        "gross": str(asset.gross),
+        "stable": asset.stable,
+        "net": asset.net,
+        "gross": asset.gross,
         "partial": asset.partial,
         "because": list(asset.because),
-        "venues": {f"{leg.exchange}/{leg.account}/{leg.symbol}": str(leg.qty) for leg in asset.legs},
+        "legs": [
+            {"exchange": leg.exchange, "account": leg.account, "symbol": leg.symbol, "qty": leg.qty}
+            for leg in asset.legs
+        ],
     }

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..arguments import ONLY, VENUES
+from ..arguments import ONLY, VENUES, chosen_venues, require_positive
 from ..reading import Answer, read_venues
-from ..settings import select, venue_entries
 from ..venues.api import OpenOrder, Venue
 from . import Context, Params, Result, event
 
@@ -18,8 +17,8 @@ ARGUMENT_SPEC: dict[str, Any] = {**VENUES, **ONLY, "timeout": {"type": "float", 
 
 def run(params: Params, _context: Context) -> Result:
     """Every venue's open orders; a venue without a valid answer is ``known: false``, never empty."""
-    entries = select(venue_entries(params["venues"]), params["only"])
-    found = read_venues(entries, Venue.open_orders, params["timeout"])
+    require_positive(params, "timeout")
+    found = read_venues(chosen_venues(params), Venue.open_orders, params["timeout"])
     venues = [_row(name, answer) for name, answer in found.items()]
     counts = {venue["name"]: venue["count"] for venue in venues}
     return {
@@ -37,8 +36,5 @@ def _row(name: str, answer: Answer[list[OpenOrder]]) -> dict[str, Any]:
         "known": orders is not None,
         "count": None if orders is None else len(orders),
         "error": answer.error,
-        "orders": [
-            {**order._asdict(), "qty": str(order.qty), "price": None if order.price is None else str(order.price)}
-            for order in orders or []
-        ],
+        "orders": [order._asdict() for order in orders or []],
     }

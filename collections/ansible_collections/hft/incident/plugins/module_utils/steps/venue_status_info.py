@@ -6,10 +6,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-from ..arguments import TRADING_SYSTEMS, VENUES
-from ..diagnosis import Diagnosis, diagnose
+from ..arguments import TRADING_SYSTEMS, VENUES, require_positive
+from ..diagnosis import Diagnosis, Evidence, diagnose
 from ..errors import UsageError
 from ..evidence import gather
 from ..settings import VenueEntry, system_entries, venue_entries
@@ -24,18 +24,26 @@ ARGUMENT_SPEC: dict[str, Any] = {
 }
 
 
+class Look(NamedTuple):
+    """What was seen, and what it means."""
+
+    evidence: Evidence
+    diagnosis: Diagnosis
+
+
 def run(params: Params, _context: Context) -> Result:
     """One look at one venue; never a failure because the venue is down, since that was the question."""
-    diagnosis = look(params)
+    seen = look(params)
     return {
-        "msg": f"{params['name']}: {diagnosis.verdict}: {diagnosis.sentence}",
-        **described(diagnosis),
-        "record": [event("venue.diagnosed", {"name": params["name"], **described(diagnosis)})],
+        "msg": f"{params['name']}: {seen.diagnosis.verdict}: {seen.diagnosis.sentence}",
+        **described(seen),
+        "record": [event("venue.diagnosed", {"name": params["name"], **described(seen)})],
     }
 
 
-def look(params: Params) -> Diagnosis:
+def look(params: Params) -> Look:
     """Gather and judge; raises UsageError for a venue that is not in ``venues``."""
+    require_positive(params, "timeout", "stale_after")
     entries = venue_entries(params["venues"])
     entry = named(entries, params["name"])
     evidence = gather(
@@ -45,7 +53,7 @@ def look(params: Params) -> Diagnosis:
         timeout=params["timeout"],
         stale_after=params["stale_after"],
     )
-    return diagnose(evidence)
+    return Look(evidence, diagnose(evidence))
 
 
 def named(entries: Sequence[VenueEntry], name: str) -> VenueEntry:
@@ -56,11 +64,6 @@ def named(entries: Sequence[VenueEntry], name: str) -> VenueEntry:
     return known[name]
 
 
-def described(diagnosis: Diagnosis) -> dict[str, Any]:
-    return {
-        "verdict": diagnosis.verdict,
-        "sentence": diagnosis.sentence,
-        "because": list(diagnosis.because),
-        "supporting": list(diagnosis.supporting),
-        "venue_reachable": diagnosis.venue_reachable,
-    }
+def described(seen: Look) -> dict[str, Any]:
+    """The fields of a look, in results and in the record."""
+    return {**seen.diagnosis._asdict(), "evidence": seen.evidence}

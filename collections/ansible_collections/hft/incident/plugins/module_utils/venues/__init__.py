@@ -6,11 +6,16 @@
 from __future__ import annotations
 
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 from ..http_client import HttpClient
 from ..secret_ref import resolve
 from ..settings import SettingsError, VenueEntry
 from .api import Credentials, Venue
+
+if TYPE_CHECKING:
+    # Never run: Ansible ships to a host the files that it sees imported, and below they are imported by name only.
+    from . import binance, binanceusdm, bybit, ccxt_driver, deribit, kraken, krakenfutures, okx  # noqa: F401
 
 #: Driver name → where its class lives. Only the dialects in use are imported: start-up time is the red button's.
 DRIVERS = {
@@ -24,10 +29,11 @@ DRIVERS = {
 }
 
 
-def open_venue(entry: VenueEntry, *, request_timeout: float = 3.0) -> Venue:
+def open_venue(entry: VenueEntry, *, request_timeout: float = 3.0, keyless: bool = False) -> Venue:
     """The account that ``entry`` names, with its secrets resolved; nothing is sent yet.
 
-    Raises SettingsError (unknown driver or product line, bad address) and SecretError; each concerns this venue only.
+    ``keyless`` leaves the secrets alone: such a venue can make its public calls only. Raises SettingsError (unknown
+    driver or product line, bad address) and SecretError; each concerns this venue only.
     """
     if entry.fault:
         raise SettingsError(entry.fault)
@@ -47,7 +53,7 @@ def open_venue(entry: VenueEntry, *, request_timeout: float = 3.0) -> Venue:
     unknown = [line for line in entry.product_lines if line not in build.all_lines]
     if unknown:
         raise SettingsError(f"unknown product line '{unknown[0]}'; {entry.driver} has: {', '.join(build.all_lines)}")
-    return build(http, credentials(entry), lines=entry.product_lines)
+    return build(http, None if keyless else credentials(entry), lines=entry.product_lines)
 
 
 def credentials(entry: VenueEntry) -> Credentials:

@@ -131,6 +131,8 @@ class Venue(ABC):
     default_origin: ClassVar[str]
     #: Every product line the dialect knows; an account is clear only when all are (venues.md).
     all_lines: ClassVar[tuple[str, ...]]
+    #: How far our timestamps may be from the venue's clock (ms); None where it documents no limit.
+    clock_window_ms: ClassVar[int | None] = None
     #: Cancelling needs the symbols or ids of a listing (no "cancel everything" call over all product lines).
     cancel_needs_listing: ClassVar[bool] = False
     #: A public call whose time stamp shows whether the venue's market data moves.

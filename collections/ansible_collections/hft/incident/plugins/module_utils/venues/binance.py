@@ -48,6 +48,7 @@ NO_MARGIN_ACCOUNT = ("-3003", "-11001")
 class BinanceApi(Venue):
     """What spot and futures share: HMAC over the query string, and errors as ``{"code": -1021, "msg": "…"}``."""
 
+    clock_window_ms = RECV_WINDOW_MS
     #: GET server time, per API.
     TIME: ClassVar[Call]
 

@@ -78,6 +78,7 @@ NOT_A_TRADE = ("Funding", "SessionSettlePnL")
 class Bybit(Venue):
     driver = "bybit"
     default_origin = "https://api.bybit.com"
+    clock_window_ms = RECV_WINDOW_MS
     all_lines = ("spot", "linear", "inverse", "option", "spread")
     reference_symbol = "BTCUSDT"
 

@@ -7,10 +7,11 @@ ccxt reads "nothing open" out of a maintenance page, ``{}`` or nothing at all (v
 only once it is proven: the same reply is parsed again with an order put into one of its empty places, and ccxt must
 then find that order. Where it does not, the place that ccxt reads orders from was not in the reply.
 
-What a listing covers is what ccxt's unified API covers: one list for each market type and sub-type that ccxt knows of
-the venue, the trigger orders where ccxt can ask for them, and one page of each; an isolated margin account is not
-among them. A venue that ccxt lists by symbol only is an error here, never empty. Where there is a native dialect,
-prefer it: it knows the venue's other settle coins, algo orders and pages.
+Nor does an empty answer to a narrower question count. ccxt asks Bybit for one settle coin, OKX for one kind of algo
+order, Deribit for one currency, where the caller said "all": such a request is recognized by its parameters, and an
+empty answer to it is an error that says so. The orders that are found are returned all the same, so that they can be
+cancelled; a listing is one page of each line here. So prefer the native dialect where there is one, and name the
+account's ``product_lines`` where there is none: the fewer lines, the more can be proven.
 
 Markets are not loaded (a venue in trouble may not serve them, and they take seconds) unless ccxt cannot do without.
 """
@@ -326,15 +327,9 @@ class Desk:
 
     def _make_client(self) -> Any:
         venue = self.venue
-        passphrase = venue._credentials.passphrase if venue._credentials else None
-        client = venue.build(
-            {
-                "apiKey": venue.key,
-                "secret": venue.secret,
-                "password": passphrase.reveal() if passphrase else None,
-                "enableRateLimit": False,
-            }
-        )
+        names = ("apiKey", "secret", "password")
+        keys = {name: part.reveal() for name, part in zip(names, venue._credentials or (), strict=False) if part}
+        client = venue.build({**keys, "enableRateLimit": False})
         client.number = str  # amounts stay exact
         client.options["warnOnFetchOpenOrdersWithoutSymbol"] = False
         client.fetch = self._fetch
@@ -343,6 +338,7 @@ class Desk:
         client.microseconds = lambda: venue.tick_ms() * 1000
         # Some exchanges ask these, some read the options; nothing of it may end up in the venue's own parameters.
         client.options |= {"defaultType": self.line.type, "defaultSubType": self.line.sub_type}
+        self._ccxt_safe_market, client.safe_market = client.safe_market, self._market_of
         client.handle_market_type_and_params = self._market_type
         client.handle_sub_type_and_params = self._sub_type
         client.handle_margin_mode_and_params = self._margin_mode
@@ -351,6 +347,10 @@ class Desk:
 
     def _market_type(self, _method: str, market: Any = None, params: Any = None, _default: Any = None) -> list[Any]:
         return [market["type"] if market else self.line.type, params or {}]
+
+    def _market_of(self, market_id: Any = None, market: Any = None, _delimiter: Any = None, kind: Any = None) -> Any:
+        """Where markets are not loaded ccxt would make up a symbol of its own; the venue's own name stays instead."""
+        return self._ccxt_safe_market(market_id, market, None, kind)
 
     def _sub_type(self, _method: str, market: Any = None, params: Any = None, _default: Any = None) -> list[Any]:
         known = [kind for kind in ("linear", "inverse") if market and market.get(kind) is True]
@@ -425,6 +425,8 @@ class Desk:
         status = self._last.status if self._last else 0
         if status == 418:
             kind = Banned
+        elif status == 429:
+            kind = RateLimited
         elif kind is Rejected and status >= 500:
             kind = UnknownOutcome
         wait = self.venue._retry_after(self._last) if self._last and kind is RateLimited else None
@@ -483,7 +485,7 @@ class Desk:
     def _know(self, symbol: str) -> None:
         """A market by the venue's own name, as much of it as cancelling needs, where markets were not loaded."""
         client, line = self._client, self.line
-        if symbol in client.markets or "/" in symbol:
+        if symbol in client.markets or symbol in client.markets_by_id:
             return
         flags = {"spot": line.type == "spot", "swap": line.type == "swap", "future": line.type == "future"}
         sides = {"linear": line.sub_type == "linear", "inverse": line.sub_type == "inverse"}

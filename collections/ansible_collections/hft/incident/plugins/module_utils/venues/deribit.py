@@ -79,6 +79,7 @@ def _random_nonce() -> str:
 class Deribit(Venue):
     driver = "deribit"
     default_origin = "https://www.deribit.com"
+    clock_window_ms = TIMESTAMP_VALID_MS
     #: Deribit's instrument kinds; each spans every currency.
     all_lines = ("future", "option", "spot", "future_combo", "option_combo")
     reference_symbol = "BTC-PERPETUAL"

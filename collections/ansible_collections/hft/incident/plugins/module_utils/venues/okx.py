@@ -41,6 +41,8 @@ PAGE = 100
 MAX_PAGES = 200
 ORDERS_PER_CANCEL = 20
 ALGOS_PER_CANCEL = 10
+#: "Request timestamp expired" beyond this (#overview-rest-authentication).
+TIMESTAMP_VALID_MS = 30_000
 FILLS_WINDOW_MS = 3 * 24 * 3600 * 1000
 
 #: Codes that a caller must react to (#error-code-rest-api); the others are plain rejections.
@@ -79,6 +81,7 @@ SPREAD = "spread"
 class Okx(Venue):
     driver = "okx"
     default_origin = "https://www.okx.com"
+    clock_window_ms = TIMESTAMP_VALID_MS
     all_lines = ("SPOT", "MARGIN", "SWAP", "FUTURES", "OPTION", SPREAD)
     cancel_needs_listing = True
     reference_symbol = "BTC-USDT"
