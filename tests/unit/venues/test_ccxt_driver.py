@@ -42,7 +42,7 @@ from . import answering, oracle
 EMPTY: dict[str, tuple[tuple[str, ...], Any]] = {
     "binance": (("spot",), []),
     "bybit": (
-        ("spot", "swap.linear"),
+        ("spot",),
         {
             "retCode": 0,
             "retMsg": "OK",
@@ -52,7 +52,6 @@ EMPTY: dict[str, tuple[tuple[str, ...], Any]] = {
         },
     ),
     "kraken": ((), {"error": [], "result": {"open": {}}}),
-    "okx": (("spot", "swap.linear"), {"code": "0", "msg": "", "data": []}),
     "krakenfutures": (
         (),
         {"result": "success", "openOrders": [], "serverTime": "2019-09-05T17:08:18.138Z"},
@@ -120,7 +119,31 @@ def test_a_bare_list_is_no_listing_where_the_venue_has_an_envelope(exchange_id: 
 @pytest.mark.parametrize(("exchange_id", "reply"), [(i, reply) for i in NO_LISTING for reply in NO_LISTING[i]], ids=str)
 def test_an_envelope_without_the_listing_is_unknown(exchange_id: str, reply: Any) -> None:
     with pytest.raises(UnknownOutcome):
-        driver(exchange_id, Anything(reply), EMPTY[exchange_id][0]).open_orders()
+        driver(exchange_id, Anything(reply), EMPTY.get(exchange_id, (("spot",), None))[0]).open_orders()
+
+
+#: Lists that ccxt asks for in part only: the line, what it asks for, and an empty answer.
+NARROW = [
+    ("bybit", "swap.linear", "settleCoin=USDT", EMPTY["bybit"][1]),
+    ("bybit", "swap.inverse", "settleCoin=USDT", EMPTY["bybit"][1]),
+    ("okx", "spot", "ordType=trigger", {"code": "0", "msg": "", "data": []}),
+    ("gate", "swap.linear", "usdt", []),
+]
+
+
+@pytest.mark.parametrize(("exchange_id", "line", "asked", "reply"), NARROW)
+def test_an_empty_answer_to_a_narrower_question_is_not_called_empty(
+    exchange_id: str, line: str, asked: str, reply: Any
+) -> None:
+    with pytest.raises(Rejected, match=f"{asked} only, so an empty answer proves nothing"):
+        driver(exchange_id, Anything(reply), (line,)).open_orders()
+
+
+def test_isolated_margin_is_a_line_that_nothing_can_be_proven_of() -> None:
+    assert "isolated" in for_exchange("binance").all_lines
+    with pytest.raises(Rejected, match="by symbol only"):
+        driver("binance", Anything([]), ("spot", "isolated")).open_orders()
+    assert len(driver("binance", Anything([ORDER]), ("spot", "isolated")).open_orders()) == 1
 
 
 ORDER = {
@@ -288,8 +311,10 @@ def test_derivative_positions_are_signed_and_no_false_empty() -> None:
     reply = {"retCode": 0, "result": result, "time": 1}
     (position,) = driver("bybit", Anything(reply), ("swap.linear",)).positions()
     assert (position.symbol, position.qty, position.unit) == ("BTCUSDT", Decimal("-0.5"), "contract")
-    reply["result"] = {"list": [], "nextPageCursor": "", "category": "linear"}
-    assert driver("bybit", Anything(reply), ("swap.linear",)).positions() == []
+    nothing = {"result": "success", "openPositions": [], "serverTime": "2020-07-22T14:39:12.376Z"}
+    assert driver("krakenfutures", Anything(nothing), ("swap.linear",)).positions() == []
+    with pytest.raises(UnknownOutcome):
+        driver("krakenfutures", Anything({"result": "success"}), ("swap.linear",)).positions()
     with pytest.raises(MalformedReply):
         driver("bybit", Anything({"retCode": 0, "result": {}}), ("swap.linear",)).positions()
 

@@ -26,7 +26,7 @@ from contextlib import suppress
 from decimal import Decimal, InvalidOperation
 from functools import partial
 from typing import Any, ClassVar, NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from ..http_client import HttpClient, Request, Response, TransportError
 from ..settings import SettingsError
@@ -79,6 +79,15 @@ ROW = {
 CANARY = {**ROW, "orders": [ROW]}
 MAX_DEPTH = 6
 MAX_PAGES = 100
+#: Parameters (and, in a path, settle coins) that make a listing one of less than the account has on a line.
+NARROWING = frozenset(
+    (
+        *("symbol", "market", "pair", "instid", "instrument_name", "contract_code", "underlying", "uly"),
+        *("settle", "settlecoin", "basecoin", "currency", "margincoin", "marginasset"),
+        *("producttype", "ordtype", "plantype"),
+    )
+)
+SETTLE_COINS = frozenset(("btc", "usd", "usdt", "usdc"))
 NOT_OUR_HEADERS = ("accept-encoding", "connection")  # the seam takes plain bytes and keeps connections itself
 ADDRESS = re.compile(r"https?://\S+")
 
@@ -155,11 +164,21 @@ class CcxtVenue(Venue):
         )
 
     def open_orders(self) -> list[OpenOrder]:
-        """Empty only where every line's reply was shown to be an empty listing."""
+        """Empty only where every line's reply was shown to be an empty listing of the whole line; raises Rejected
+        where nothing was found and a line cannot be shown to be empty."""
         found: dict[tuple[str, str], OpenOrder] = {}
+        doubt: Rejected | None = None
         for desk in self._desks.values():
-            for order in desk.open_orders():
-                found.setdefault((order.symbol, order.id), order)  # lines overlap at some venues: the first has it
+            for params in desk.variants:
+                try:
+                    orders = desk.open_orders(params)
+                except Rejected as error:
+                    doubt = error
+                    continue
+                for order in orders:
+                    found.setdefault((order.symbol, order.id), order)  # lines overlap at some venues: the first has it
+        if doubt is not None and not found:
+            raise doubt
         return list(found.values())
 
     def cancel_all(self, orders: Sequence[OpenOrder]) -> CancelReply:
@@ -243,11 +262,13 @@ class Desk:
         self._made: Any = None
         self._replies: dict[str, str] = {}  # path → body, of the operation under way, in the order of the requests
         self._rehearsal: Mapping[str, str] | None = None
+        self._narrowed: set[str] = set()  # parameters of that operation by which ccxt asked for less than the line
         self._last: Response | None = None
 
     # What the venue asks -------------------------------------------------------------------------------------------
 
-    def open_orders(self) -> list[OpenOrder]:
+    def open_orders(self, params: Mapping[str, Any]) -> list[OpenOrder]:
+        """One variant of the line; raises Rejected where ccxt cannot list all of it."""
         what = f"{self.venue.driver}: open orders ({self.line.name})"
         if self._client.has.get("fetchOpenOrders") is not True:
             raise Rejected(f"{what}: ccxt cannot list them here, so nothing can be proven")
@@ -255,13 +276,12 @@ class Desk:
             raise Rejected(f"{what}: ccxt lists them by symbol only, so nothing can be proven")
         return [
             self._order(row, conditional=bool(params), where=what)
-            for params in self._variants
-            for row in self._listing("fetch_open_orders", None, None, None, params)
+            for row in self._listing("fetch_open_orders", None, None, None, dict(params))
         ]
 
     def cancel_all(self, orders: Sequence[OpenOrder]) -> CancelReply:
         accepted, rejected = 0, []
-        for params in self._variants:
+        for params in self.variants:
             mine = [o for o in orders if o.line == self.line.name and o.conditional == bool(params)]
             for cancel in self._cancels(mine, params):
                 try:
@@ -322,7 +342,8 @@ class Desk:
         return self._made
 
     @property
-    def _variants(self) -> list[dict[str, Any]]:
+    def variants(self) -> list[dict[str, Any]]:
+        """ccxt's parameters for the line's plain orders, and for its trigger orders where they are asked for apart."""
         return [{}, {"trigger": True}] if self.line.triggers else [{}]
 
     def _make_client(self) -> Any:
@@ -371,6 +392,7 @@ class Desk:
         given = client.prepare_request_headers(headers).items()
         sent = {name: str(value) for name, value in given if name.lower() not in NOT_OUR_HEADERS}
         content = body.encode() if isinstance(body, str) else body
+        self._narrowed.update(_narrowing(parts.path, parts.query, body))
         self._last = None
         try:
             response = self._last = self.venue.exchange_bytes(url, Request(method, target, sent, content or None))
@@ -407,6 +429,7 @@ class Desk:
         # Once a key has worked, ccxt takes its refusal for a passing one: a key revoked in between must be seen.
         client.options["hasAlreadyAuthenticatedSuccessfully"] = False
         self._replies.clear()
+        self._narrowed.clear()
         try:
             return getattr(client, operation)(*arguments)
         except VenueError as error:
@@ -439,6 +462,9 @@ class Desk:
         found = schema.rows(self.call(operation, *arguments), where)
         if not found and not self._is_proven_empty(operation, arguments):
             raise MalformedReply(f"{where}: ccxt says that there is nothing, and the reply does not show it")
+        if not found and self._narrowed:
+            asked = ", ".join(sorted(self._narrowed))
+            raise Rejected(f"{where}: ccxt asked for {asked} only, so an empty answer proves nothing")
         return found
 
     def _is_proven_empty(self, operation: str, arguments: Sequence[Any]) -> bool:
@@ -516,6 +542,7 @@ def _lines(sample: Any) -> Iterator[Line]:
         yield Line(name, kind, sub, None, bool(listing.get("trigger")), needs_symbol)
         if kind == "spot" and listing.get("marginMode"):
             yield Line("margin", "margin", None, "cross", bool(listing.get("trigger")), needs_symbol)
+            yield Line("isolated", "margin", None, "isolated", bool(listing.get("trigger")), by_symbol_only=True)
     if sample.has.get("option") or not listings:
         yield Line("option" if listings else "account", "option" if listings else "spot", by_symbol_only=by_symbol)
 
@@ -592,6 +619,16 @@ def _empty_places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any,
             yield path
         for step, item in value.items() if isinstance(value, dict) else enumerate(value):
             yield from _empty_places(item, (*path, step))
+
+
+def _narrowing(path: str, query: str, body: Any) -> set[str]:
+    """What in a request asks for a part of a line: "settleCoin=USDT"."""
+    sent: dict[str, Any] = dict(parse_qsl(query))
+    if isinstance(body, str):
+        with suppress(ValueError):
+            sent |= json.loads(body) if body.startswith("{") else dict(parse_qsl(body))
+    named = {f"{name}={value}" for name, value in sent.items() if name.lower() in NARROWING and value}
+    return named | {step for step in path.lower().split("/") if step in SETTLE_COINS}
 
 
 def _row(value: Any, where: str) -> schema.Row:
