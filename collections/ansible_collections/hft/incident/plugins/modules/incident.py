@@ -13,7 +13,8 @@ version_added: 0.1.0
 description:
   - Closes the incident that the scribe keeps the record of.
   - V(resolved) is refused (the run ends as not proven) unless the record shows every killed venue clear, nothing left
-    to undo, and positions and orders reconciled.
+    to undo, and positions and orders reconciled. V(not_confirmed) is refused where the record shows that something was
+    killed, stopped or changed.
   - Runs on the control node, where the journal is.
 options:
   state:
@@ -35,7 +36,9 @@ options:
 attributes:
   check_mode:
     support: full
-    description: A rehearsal is closed as such, and proves nothing.
+    description:
+      - An incident that was opened in check mode is a rehearsal; it is closed as such, and proves nothing.
+      - In check mode a real incident stays open, and the result says whether it could be closed.
   diff_mode:
     support: full
     description: The incident's state, before and after.
@@ -58,6 +61,9 @@ record:
   returned: when it was closed
   type: list
   elements: dict
+  sample:
+    - kind: incident.closed
+      data: {resolution: resolved, summary: binance was out; trading resumed}
 """
 
 from ansible.module_utils.basic import AnsibleModule

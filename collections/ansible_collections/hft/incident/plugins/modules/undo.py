@@ -13,11 +13,11 @@ version_added: 0.1.0
 description:
   - Every module of this collection that changes something returns how to undo it, and the scribe registers that in the
     incident's journal. This plays the inverses that are still open, the last change first, and records each.
-  - An inverse that fails stops it and stays open, with those before it.
+  - An inverse that fails stops it and stays open, with those that were to follow; the next run goes on there.
   - Runs on the control node, where the journal is.
 options:
   only:
-    description: Undo only what these modules changed, for example V(strategy); everything where it is empty.
+    description: Undo only what these modules of this collection changed, for example V(strategy); all of it where empty.
     type: list
     elements: str
     default: []
@@ -27,7 +27,9 @@ options:
     elements: str
     default: []
   extra:
-    description: Further arguments for the inverses whose module has them, for example how gradually strategies start.
+    description:
+      - Further arguments for the inverses whose module has them, for example how gradually strategies start.
+      - One that no inverse takes is refused before anything is undone.
     type: dict
     default: {}
 attributes:

@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from ..chain import Event
 from ..errors import UnprovenError
-from ..incident import state_of
+from ..incident import State, state_of
 from . import Context, Params, Result, event
 from .undo import current_incident
 
@@ -20,33 +22,53 @@ ARGUMENT_SPEC: dict[str, Any] = {
 
 
 def run(params: Params, context: Context) -> Result:
-    """Close; raises UnprovenError with everything that the record does not prove (``resolved`` only)."""
+    """Close; raises UnprovenError with everything that the record does not prove.
+
+    The record of a rehearsal (check mode from its opening on) is closed as such; a check of a real incident says
+    whether it could be closed, and leaves it open.
+    """
     incident = current_incident()
     events = incident.journal.events()
     state = state_of(events)
     if not state.is_open:
         return {"changed": False, "msg": f"{incident.id} is closed already"}
-    rehearsal = state.check or context.check
-    missing = [] if rehearsal or params["resolution"] == "not_confirmed" else _missing(events)
+    missing = [] if state.check else MISSING[params["resolution"]](events)
     if missing:
         raise UnprovenError(f"{incident.id} stays open: {'; '.join(missing)}")
-    resolution = "rehearsed" if rehearsal else params["resolution"]
-    return {
-        "changed": True,
-        "msg": f"{incident.id} closed: {resolution}",
-        "record": [event("incident.closed", {"resolution": resolution, "summary": params["summary"]})],
-        "diff": {"before": {"state": "open"}, "after": {"state": "closed"}},
-    }
+    resolution = "rehearsed" if state.check else params["resolution"]
+    result: Result = {"changed": True, "diff": {"before": {"state": "open"}, "after": {"state": "closed"}}}
+    if context.check and not state.check:
+        return {**result, "msg": f"{incident.id} would be closed: {resolution}"}
+    closed = event("incident.closed", {"resolution": resolution, "summary": params["summary"]})
+    return {**result, "msg": f"{incident.id} closed: {resolution}", "record": [closed]}
 
 
-def _missing(events: list[Any]) -> list[str]:
-    """What a resolved incident must show and this record does not."""
+def _missing_for_resolved(events: Sequence[Event]) -> list[str]:
+    """What an incident that was contained and recovered from must show, and this record does not."""
     state = state_of(events)
     missing = [f"{name} is {held.verdict}" for name, held in state.venues.items() if held.verdict != "clear"]
     if not state.venues:
         missing.append("no kill was verified")
-    missing += [f"not undone: {inverse.describe}" for inverse in state.inverses]
+    missing += _not_undone(state)
     reconciled = [line.data.get("verdict") for line in events if line.kind == "positions.reconciled"]
     if not reconciled or reconciled[-1] != "reconciled":
         missing.append(f"positions are not reconciled ({reconciled[-1] if reconciled else 'never tried'})")
     return missing
+
+
+def _missing_for_not_confirmed(events: Sequence[Event]) -> list[str]:
+    """An alarm was none only where nothing was done about it."""
+    state = state_of(events)
+    acted = [f"{name} was killed, so it is no mere alarm" for name in state.venues]
+    acted += [f"{name} was stopped" for name, now in state.strategies.items() if now == "stopped"]
+    return acted + _not_undone(state)
+
+
+def _not_undone(state: State) -> list[str]:
+    return [f"not undone: {inverse.describe}" for inverse in state.inverses]
+
+
+MISSING: dict[str, Callable[[Sequence[Event]], list[str]]] = {
+    "resolved": _missing_for_resolved,
+    "not_confirmed": _missing_for_not_confirmed,
+}
