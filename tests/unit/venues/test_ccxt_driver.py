@@ -21,8 +21,9 @@ from ansible_collections.hft.incident.plugins.module_utils.http_client import (
     Response,
     TransportError,
 )
+from ansible_collections.hft.incident.plugins.module_utils.secret_ref import Secret
 from ansible_collections.hft.incident.plugins.module_utils.settings import SettingsError
-from ansible_collections.hft.incident.plugins.module_utils.venues.api import OpenOrder
+from ansible_collections.hft.incident.plugins.module_utils.venues.api import Credentials, OpenOrder
 from ansible_collections.hft.incident.plugins.module_utils.venues.ccxt_driver import CcxtVenue, for_exchange
 from ansible_collections.hft.incident.plugins.module_utils.venues.errors import (
     AuthError,
@@ -323,6 +324,31 @@ def test_balances_are_exact_and_leave_out_what_is_zero() -> None:
     rows = [{"asset": "BTC", "free": "0.10000001", "locked": "0.2"}, {"asset": "ETH", "free": "0", "locked": "0"}]
     venue = driver("binance", Anything({"balances": rows}), ("spot",))
     assert venue.balances() == [("BTC", Decimal("0.30000001"), Decimal("0.10000001"))]
+
+
+@pytest.mark.parametrize(
+    ("base_url", "origins"),
+    [
+        (None, ["https://api.binance.com", "https://fapi.binance.com"]),
+        ("http://127.0.0.1:9", ["http://127.0.0.1:9", "http://127.0.0.1:9"]),
+    ],
+)
+def test_a_base_url_replaces_every_address_of_the_venue(
+    monkeypatch: pytest.MonkeyPatch, base_url: str | None, origins: list[str]
+) -> None:
+    used: list[str] = []
+
+    def send(client: HttpClient, _request: Request) -> Response:
+        used.append(origin_of[client.address])
+        return Response(200, {}, b"[]")
+
+    origin_of = {HttpClient(origin).address: origin for origin in {*origins, "https://api.binance.com"}}
+    monkeypatch.setattr(HttpClient, "send", send)
+    build = for_exchange("binance")
+    credentials = Credentials(Secret(oracle.KEY), Secret(oracle.SECRET))
+    venue = build(HttpClient(base_url or build.default_origin), credentials, lines=("spot", "swap.linear"))
+    assert venue.open_orders() == []
+    assert list(dict.fromkeys(used)) == list(dict.fromkeys(origins))
 
 
 def test_an_exchange_that_ccxt_does_not_have_is_a_setting_to_mend() -> None:

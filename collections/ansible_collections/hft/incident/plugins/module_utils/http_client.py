@@ -97,7 +97,7 @@ class HttpClient:
         self.secure = parts.scheme == "https"
         self._host = parts.hostname
         self._port = parts.port or (443 if self.secure else 80)
-        self._ca_file = ca_file
+        self.ca_file = ca_file
         self._context: ssl.SSLContext | None = None
         self._idle: list[http.client.HTTPConnection] = []
         self._lock = threading.Lock()
@@ -145,7 +145,7 @@ class HttpClient:
         try:
             if self.secure:
                 if self._context is None:
-                    self._context = ssl.create_default_context(cafile=self._ca_file)
+                    self._context = ssl.create_default_context(cafile=self.ca_file)
                 connection: http.client.HTTPConnection = http.client.HTTPSConnection(
                     self._host, self._port, timeout=deadline.remaining(), context=self._context
                 )

@@ -239,7 +239,7 @@ class CcxtVenue(Venue):
         origin = f"{parts.scheme}://{parts.netloc}"
         if self.http.address != HttpClient(self.default_origin).address or origin == self.default_origin:
             return self.http.send(request)
-        other = HttpClient(origin, request_timeout=self.http.request_timeout)
+        other = HttpClient(origin, ca_file=self.http.ca_file, request_timeout=self.http.request_timeout)
         other.deadline = self.http.deadline
         self.http.requests += 1
         try:
