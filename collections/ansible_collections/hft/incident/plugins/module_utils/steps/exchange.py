@@ -63,7 +63,7 @@ class _Change:
         self._state: str = params["state"]
         self._params = params
         self._context = context
-        self._known: list[str] = []
+        self._known: dict[str, list[str]] = {}
         self._before: dict[str, ExchangeState] = {}
 
     def switch(self, system: TradingSystem) -> bool:
@@ -101,8 +101,10 @@ class _Change:
     def result(self, entries: tuple[SystemEntry, ...], given: dict[str, Answer[bool]]) -> Result:
         """Raises UsageError where every trading system answered and none has this exchange."""
         failed = failures(given)
-        if not self._before and not failed:
-            raise UsageError(unknown("exchange", self._name, self._known))
+        names = [name for entry in entries for name in self._known.get(entry.name, ())]
+        missing = unknown("exchange", self._name, names) if self._known and not self._before else None
+        if missing and not failed:
+            raise UsageError(missing)
         before = {name: self._word(state) for name, state in self._before.items()}
         touched = [entry for entry in entries if before.get(entry.name, self._state) != self._state]
         done = [entry.name for entry in touched if given[entry.name].error is None]
@@ -126,7 +128,7 @@ class _Change:
             # Also where the change is not proven: to set what is set already changes nothing.
             result["inverses"] = [self._inverse(entry) for entry in touched if self._state in OPPOSITE]
         if failed:
-            sentence = "; ".join(filter(None, [*failed, self._sentence(done)]))
+            sentence = "; ".join(filter(None, [*failed, missing, self._sentence(done)]))
             result |= {"failed": True, "outcome": UnprovenError.outcome, "msg": f"NOT PROVEN: {sentence}"}
         return result
 
@@ -134,7 +136,7 @@ class _Change:
         """Whether there is nothing (more) to do here; a trading system without this exchange has nothing to do."""
         known = system.exchanges()
         if self._name not in known:
-            self._known += known
+            self._known[system.name] = list(known)
             return True
         self._before.setdefault(system.name, known[self._name])
         return self._word(known[self._name]) == self._state

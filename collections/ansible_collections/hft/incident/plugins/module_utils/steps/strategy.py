@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
-from ..arguments import TRADING_SYSTEMS
+from ..arguments import TRADING_SYSTEMS, require_positive
 from ..deadline import Deadline
 from ..errors import UnprovenError, UsageError
 from ..fleet import failures, given_systems, unknown
@@ -80,9 +80,9 @@ def run(params: Params, context: Context) -> Result:
     selection = Selection(params["exchange"], params["priority"], tuple(dict.fromkeys(params["ids"])))
     if selection == Selection(None, None, ()):
         raise UsageError("nothing is selected: give exchange, priority or ids")
-    for name in ("timeout", "health_timeout", "settle", "stale_after"):
-        if params[name] < 0:
-            raise UsageError(f"{name} must not be negative")
+    require_positive(params, "timeout", "health_timeout", "stale_after")
+    if not params["settle"] >= 0:
+        raise UsageError("settle must not be negative")
     entries = given_systems(params)
     if params["state"] == "stopped":
         return _stop(entries, selection, params["timeout"], context)
@@ -125,7 +125,8 @@ class _Stop:
 def _stop(entries: Sequence[SystemEntry], selection: Selection, timeout: float, context: Context) -> Result:
     stop = _Stop(selection, check=context.check)
     answers = read_systems(entries, stop.cautiously, timeout)
-    missing = selection.unknown_to(stop.views.values())
+    views = [stop.views[entry.name] for entry in entries if entry.name in stop.views]
+    missing = selection.unknown_to(views) if views else None
     if missing and not failures(answers):
         raise UsageError(missing)
     # A name that is not theirs belongs to another trading system (or one that is silent): they stop what they have.
@@ -135,9 +136,10 @@ def _stop(entries: Sequence[SystemEntry], selection: Selection, timeout: float, 
     failed = failures(answers)
     stopped = {name: ids for name, ids in stop.running.items() if ids and answers[name].error is None}
     touched = {name: ids for name, ids in stop.running.items() if ids}
+    done = _sentence("would stop" if context.check else "stopped", stopped)
     result: Result = {
         "changed": bool(touched),
-        "msg": _sentence("would stop" if context.check else "stopped", stopped) or "no strategy to stop was running",
+        "msg": done or "no strategy to stop was running",
         **_shown(touched, "running", "stopped"),
         "record": [_event("strategies.stopped", *item) for item in stopped.items()] if not context.check else [],
         # Also where it is not proven that they stopped: to start what still runs changes nothing.
@@ -148,8 +150,7 @@ def _stop(entries: Sequence[SystemEntry], selection: Selection, timeout: float, 
         ],
     }
     if failed:
-        done = _sentence("stopped", stopped)
-        sentence = "; ".join([*failed, *([missing] if missing else []), *([done] if done else [])])
+        sentence = "; ".join(filter(None, [*failed, missing, done]))
         result |= {"failed": True, "outcome": UnprovenError.outcome, "msg": f"NOT PROVEN: {sentence}"}
     return result
 
