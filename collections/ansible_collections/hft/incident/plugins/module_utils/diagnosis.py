@@ -170,7 +170,7 @@ RULES: tuple[Rule, ...] = (
         "Our own entry for this venue cannot be used, so nothing was asked: mend it in the venues file.",
         ("public_time",),
     ),
-    # Before all that is about the venue: everything below ends in asking again, which makes these worse (seed-faults D11).
+    # Before all about the venue: everything below ends in asking again, which makes these worse (seed-faults D11).
     Rule(
         lambda e: _either_failed(e, "banned"),
         "our_connection",

@@ -17,7 +17,7 @@ description:
   - Runs on the control node, where the journal is.
 options:
   only:
-    description: Undo only what these modules of this collection changed, for example V(strategy); all of it where empty.
+    description: Undo only what these modules changed, for example V(strategy); everything where it is empty.
     type: list
     elements: str
     default: []

@@ -11,7 +11,7 @@ from ..arguments import ONLY, VENUES, chosen_venues, require_positive
 from ..exposure import AssetExposure, Holding, VenueHoldings, net_exposure
 from ..reading import Answer, read_venues
 from ..settings import VenueEntry
-from ..venues.api import Position, Venue
+from ..venues.api import Position
 from . import Context, Params, Result, event
 
 ARGUMENT_SPEC: dict[str, Any] = {
@@ -27,7 +27,7 @@ def run(params: Params, _context: Context) -> Result:
     require_positive(params, "timeout")
     entries = chosen_venues(params)
     overrides = {str(symbol): str(asset) for symbol, asset in params["base_assets"].items()}
-    found = read_venues(entries, Venue.positions, params["timeout"])
+    found = read_venues(entries, lambda venue: venue.positions(), params["timeout"])
     exposure = net_exposure([_holdings(entry, found[entry.name]) for entry in entries], overrides)
     measured = {
         "partial": exposure.partial,

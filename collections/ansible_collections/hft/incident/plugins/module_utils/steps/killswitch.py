@@ -51,6 +51,8 @@ def run(params: Params, context: Context) -> Result:
 def _order(params: Params, *, check: bool) -> KillOrder:
     if params["confirm"] < 1 or params["interval"] < 0 or params["timeout"] <= 0:
         raise UsageError("confirm must be at least 1, interval not negative, timeout more than 0")
+    if not params["reason"]:  # required_if lets null and "" through
+        raise UsageError("reason is empty; say why")
     venues = select(venue_entries(params["venues"]), params["only"])
     if not venues:
         raise UsageError("'venues' is empty; there is nothing to kill")

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..arguments import ONLY, VENUES, chosen_venues, require_positive
 from ..reading import Answer, read_venues
-from ..venues.api import OpenOrder, Venue
+from ..venues.api import OpenOrder
 from . import Context, Params, Result, event
 
 ARGUMENT_SPEC: dict[str, Any] = {**VENUES, **ONLY, "timeout": {"type": "float", "default": 5.0}}
@@ -18,7 +18,7 @@ ARGUMENT_SPEC: dict[str, Any] = {**VENUES, **ONLY, "timeout": {"type": "float", 
 def run(params: Params, _context: Context) -> Result:
     """Every venue's open orders; a venue without a valid answer is ``known: false``, never empty."""
     require_positive(params, "timeout")
-    found = read_venues(chosen_venues(params), Venue.open_orders, params["timeout"])
+    found = read_venues(chosen_venues(params), lambda venue: venue.open_orders(), params["timeout"])
     venues = [_row(name, answer) for name, answer in found.items()]
     counts = {venue["name"]: venue["count"] for venue in venues}
     return {

@@ -1,0 +1,214 @@
+# Copyright: (c) 2026, hft-incident contributors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+# SPDX-License-Identifier: Apache-2.0
+"""Undoing: the last change first, never twice, and going on where it was cut off."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.hft.incident.plugins.module_utils.incident import ENV_DIR, Incident, open_incident, state_of
+from ansible_collections.hft.incident.plugins.module_utils.journal import verify
+from ansible_collections.hft.incident.plugins.module_utils.steps import undo
+
+from ..waiting import wait_until
+from .stand_in import StandIn, stand_ins
+from .steps import Ran, run
+
+ROOT = Path(__file__).parents[3]
+CLOSED = ("alpha", "beta")
+UNDO = """
+import sys
+from ansible_collections.hft.incident.plugins.module_utils.steps import Context, undo
+print(undo.run({"only": [], "skip": [], "extra": {}}, Context(check=False, note=lambda kind, data: None)))
+"""
+
+
+@pytest.fixture
+def system() -> Iterator[StandIn]:
+    """A trading system that a response has closed at two exchanges, alpha first, and whose strategy it has stopped."""
+    with stand_ins("hft-1") as (one,):
+        for name in CLOSED:
+            one.exchanges[name]["enabled"] = False
+        one.strategy("mm", "alpha", running=False)
+        yield one
+
+
+@pytest.fixture
+def incident(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Incident:
+    opened = open_incident("exchange_outage", home=tmp_path / "home")
+    monkeypatch.setenv(ENV_DIR, str(opened.directory))
+    return opened
+
+
+@pytest.fixture
+def closed(incident: Incident, system: StandIn) -> Incident:
+    """The incident with the inverses of that response, in the order in which it acted."""
+    for name in CLOSED:
+        args = {"trading_systems": [system.entry], "name": name, "state": "enabled", "timeout": 1.0}
+        register(incident, "exchange", args, f"enable {name}")
+    return incident
+
+
+def register(incident: Incident, module: str, args: dict[str, Any], describe: str) -> None:
+    number = len(incident.journal.events())
+    data = {"id": f"i{number}", "module": f"hft.incident.{module}", "args": args, "describe": describe}
+    incident.journal.append("inverse.registered", {**data, "task": "a task", "host": "localhost"})
+
+
+def restart(incident: Incident, system: StandIn) -> None:
+    args = {"trading_systems": [system.entry], "ids": ["mm"], "state": "started", "settle": 0.05, "timeout": 2.0}
+    register(incident, "strategy", args, "start mm")
+
+
+def enabled(system: StandIn) -> list[str]:
+    return [name for name, row in system.exchanges.items() if row["enabled"]]
+
+
+def still_open(incident: Incident) -> list[str]:
+    return [inverse.describe for inverse in state_of(incident.journal.events()).inverses]
+
+
+def happened(incident: Incident, kind: str) -> list[str]:
+    return [event.data["describe"] for event in incident.journal.events() if event.kind == kind]
+
+
+def test_the_last_change_is_undone_first_and_each_is_recorded(closed: Incident, system: StandIn) -> None:
+    done = run(undo)
+    assert (done["changed"], done.failed, done["undone"]) == (True, False, ["enable beta", "enable alpha"])
+    assert enabled(system) == ["alpha", "beta"]
+    assert happened(closed, "inverse.applied") == ["enable beta", "enable alpha"]
+    assert still_open(closed) == []
+    assert done["diff"] == {"before": {"to_undo": ["enable beta", "enable alpha"]}, "after": {"to_undo": []}}
+    kinds = [event.kind for event in closed.journal.events()]
+    assert kinds[-4:] == ["exchange.changed", "inverse.applied"] * 2
+    assert verify(closed.journal.path).state == "intact"
+
+
+def test_a_second_run_has_nothing_to_do(closed: Incident, system: StandIn) -> None:
+    run(undo)
+    events, writes = len(closed.journal.events()), len(system.writes)
+    again = run(undo)
+    assert (again["changed"], again["undone"], again["msg"]) == (False, [], "nothing to undo")
+    assert (len(closed.journal.events()), len(system.writes)) == (events, writes)
+
+
+def test_check_mode_says_what_it_would_undo_and_does_not(closed: Incident, system: StandIn) -> None:
+    events = len(closed.journal.events())
+    would = run(undo, check=True)
+    assert (system.seen, len(closed.journal.events())) == ([], events)
+    done = run(undo)
+    for field in ("changed", "undone", "diff"):
+        assert would[field] == done[field]
+
+
+@pytest.mark.parametrize(("how", "words"), [(500, "HTTP 500"), ("hang", "no answer in time")])
+def test_an_inverse_that_fails_stops_the_rest_stays_open_and_is_recorded(
+    closed: Incident, system: StandIn, how: str | int, words: str
+) -> None:
+    restart(closed, system)
+    system.on["PUT /config"] = lambda: how
+    done = run(undo)
+    assert done.outcome == "unproven"
+    assert (done["undone"], done["changed"]) == (["start mm"], True)
+    assert "could not enable beta" in done["msg"]
+    assert words in done["msg"]
+    assert "still to undo: enable beta, enable alpha" in done["msg"]
+    assert system.running() == ["mm"]
+    assert still_open(closed) == ["enable beta", "enable alpha"]
+    assert happened(closed, "inverse.failed") == ["enable beta"]
+    assert done["diff"]["after"] == {"to_undo": ["enable beta", "enable alpha"]}
+    system.on.clear()
+    assert run(undo)["undone"] == ["enable beta", "enable alpha"]
+    assert enabled(system) == ["alpha", "beta"]
+
+
+@pytest.mark.parametrize(
+    ("module", "args", "words"),
+    [
+        ("nosuch", {}, "no module 'hft.incident.nosuch'"),
+        ("exchange", {"name": "alpha"}, "arguments are not valid"),
+        ("exchange", {"trading_systems": [{"url": 7}], "name": "alpha", "state": "enabled"}, "has no 'name'"),
+    ],
+)
+def test_an_inverse_that_cannot_even_begin_stays_open_and_is_recorded(
+    incident: Incident, module: str, args: dict[str, Any], words: str
+) -> None:
+    register(incident, module, args, "something odd")
+    done = run(undo)
+    assert done.failed
+    assert words in done["msg"]
+    assert (happened(incident, "inverse.failed"), still_open(incident)) == (["something odd"], ["something odd"])
+
+
+def test_only_and_skip_choose_by_module(closed: Incident, system: StandIn) -> None:
+    restart(closed, system)
+    assert run(undo, skip=["strategy"])["undone"] == ["enable beta", "enable alpha"]
+    assert system.running() == []
+    assert run(undo, only=["hft.incident.strategy"], extra={"settle": 0})["undone"] == ["start mm"]
+    assert system.running() == ["mm"]
+
+
+@pytest.mark.parametrize("wrong", [{"only": ["stratgy"]}, {"skip": ["nosuch"]}, {"extra": {"setle": 1}}])
+@pytest.mark.parametrize("check", [False, True])
+def test_a_misspelt_argument_is_refused_instead_of_undoing_too_little(
+    closed: Incident, system: StandIn, wrong: dict[str, Any], check: bool
+) -> None:
+    assert run(undo, check=check, **wrong).outcome == "usage"
+    assert system.seen == []
+    assert still_open(closed) == ["enable beta", "enable alpha"]
+
+
+def test_an_inverse_that_finds_nothing_to_change_is_done_too(closed: Incident, system: StandIn) -> None:
+    system.exchanges["beta"]["enabled"] = True  # by hand
+    assert run(undo)["undone"] == ["enable beta", "enable alpha"]
+    assert system.writes == ["PUT /config"]
+    assert [e.data["changed"] for e in closed.journal.events() if e.kind == "inverse.applied"] == [False, True]
+
+
+@pytest.mark.parametrize("moment", ["before the change", "after the change, before it is recorded"])
+def test_undo_killed_half_way_goes_on_where_it_was_without_repeating_anything(
+    closed: Incident, system: StandIn, moment: str
+) -> None:
+    writes: list[str] = []
+
+    def die_at_alpha() -> str | int | None:
+        """The write of beta has been answered and recorded; this is alpha's."""
+        writes.append("PUT /config")
+        if len(writes) < 2:
+            return None
+        undoing.send_signal(signal.SIGKILL)
+        undoing.wait(timeout=10)
+        return 500 if moment == "before the change" else "lost"
+
+    system.on["PUT /config"] = die_at_alpha
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "collections")}
+    undoing = subprocess.Popen([sys.executable, "-c", UNDO], env=environment, stdout=subprocess.PIPE)
+    assert undoing.stdout is not None
+    assert undoing.stdout.read() == b""
+    undoing.stdout.close()
+    assert undoing.wait(timeout=30) == -signal.SIGKILL
+    assert still_open(closed) == ["enable alpha"]
+    wait_until(lambda: enabled(system) == (["beta"] if moment == "before the change" else ["alpha", "beta"]))
+    system.on.clear()
+    system.seen.clear()
+    assert run(undo)["undone"] == ["enable alpha"]
+    assert enabled(system) == ["alpha", "beta"]
+    assert system.writes == (["PUT /config"] if moment == "before the change" else [])
+    assert happened(closed, "inverse.applied") == ["enable beta", "enable alpha"]
+    assert verify(closed.journal.path).state == "intact"
+
+
+def test_without_an_incident_there_is_nothing_to_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(ENV_DIR, raising=False)
+    done: Ran = run(undo)
+    assert done.outcome == "usage"
+    assert "no incident is open here" in done["msg"]
