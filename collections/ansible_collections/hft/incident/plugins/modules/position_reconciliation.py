@@ -43,7 +43,9 @@ options:
     type: float
     default: 0.5
   timeout:
-    description: Seconds for everything; then the verdict is what the last reads show.
+    description:
+      - Seconds for everything. The verdict is then what the last reads show.
+      - A read may take this divided by O(reads) plus one, and none is begun that could not end in time.
     type: float
     default: 15.0
   require_reconciled:

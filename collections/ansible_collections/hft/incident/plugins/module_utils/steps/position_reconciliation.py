@@ -98,16 +98,17 @@ def _settle(
     moves, a difference proves nothing yet.
     """
     deadline = Deadline(params["timeout"])
+    # A share for each read, so that one place that hangs leaves time to see the others again; and no read is begun
+    # that has less, since it would make those unknown that answer well.
+    share = params["timeout"] / (params["reads"] + 1)
     reads: list[Read] = []
     compared: list[Reconciliation] = []
     while True:
-        # A share for each read, so that one place that hangs leaves time to see the others twice.
-        share = min(params["timeout"] / (params["reads"] + 1), deadline.remaining())
         reads = [*reads, _read(venues, systems, share)][-params["reads"] :]
         compared = [*compared, _compare(reads[-1], tolerances)][-params["reads"] :]
         found = settled(compared)
         still = len(reads) == params["reads"] and reads[-1].known() and all(read == reads[-1] for read in reads)
-        if found.verdict == "reconciled" or still or deadline.remaining() <= params["interval"]:
+        if found.verdict == "reconciled" or still or deadline.remaining() < params["interval"] + share:
             return found
         time.sleep(params["interval"])
 
