@@ -35,6 +35,7 @@ ERRORS: dict[str, tuple[int, str]] = {
 
 
 class Bybit(Dialect):
+    # Prices far above the tick: a market that walks for hours must not reach the resting orders.
     instruments: ClassVar = (
         instrument("BTCUSDT", "linear", "BTC", "USDT", "90000"),
         instrument("ETHUSDT", "linear", "ETH", "USDT", "3000"),
@@ -42,7 +43,7 @@ class Bybit(Dialect):
         instrument("BTCUSD", "inverse", "BTC", "USD", "90000"),
         instrument("BTC-25DEC26-90000-C-USDT", "option", "BTC", "USDT", "5000"),
         instrument(SPOT_PREFIX + "BTCUSDT", "spot", "BTC", "USDT", "90000", spot=True),
-        instrument("SOLUSDT_SOL/USDT", "spread", "SOL", "USDT", "20"),
+        instrument("SOLUSDT_SOL/USDT", "spread", "SOL", "USDT", "2000"),
     )
 
     def routes(self) -> Mapping[tuple[str, str], Route]:

@@ -39,14 +39,15 @@ NOT_OPEN = ("51400", "Cancellation failed as the order has been filled, canceled
 
 
 class Okx(Dialect):
+    # Prices far above the tick: a market that walks for hours must not reach the resting orders.
     instruments: ClassVar = (
         instrument("BTC-USDT", "SPOT", "BTC", "USDT", "90000", spot=True),
         instrument("ETH-USDT", "SPOT", "ETH", "USDT", "3000", spot=True),
         instrument(MARGIN_PREFIX + "ETH-USDT", "MARGIN", "ETH", "USDT", "3000", spot=True),
         instrument("BTC-USDT-SWAP", "SWAP", "BTC", "USDT", "90000"),
         instrument("BTC-USDT-261225", "FUTURES", "BTC", "USDT", "91000"),
-        instrument("BTC-USD-261225-90000-C", "OPTION", "BTC", "USD", "0.1"),
-        instrument("BTC-USDT_BTC-USDT-SWAP", "spread", "BTC", "USDT", "20"),
+        instrument("BTC-USD-261225-90000-C", "OPTION", "BTC", "USD", "5000"),
+        instrument("BTC-USDT_BTC-USDT-SWAP", "spread", "BTC", "USDT", "2000"),
     )
 
     def routes(self) -> Mapping[tuple[str, str], Route]:
