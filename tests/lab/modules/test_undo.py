@@ -15,7 +15,13 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.hft.incident.plugins.module_utils.incident import ENV_DIR, Incident, open_incident, state_of
+from ansible_collections.hft.incident.plugins.module_utils.incident import (
+    ENV_DIR,
+    Incident,
+    list_incidents,
+    open_incident,
+    state_of,
+)
 from ansible_collections.hft.incident.plugins.module_utils.journal import verify
 from ansible_collections.hft.incident.plugins.module_utils.steps import undo
 
@@ -205,6 +211,60 @@ def test_undo_killed_half_way_goes_on_where_it_was_without_repeating_anything(
     assert system.writes == (["PUT /config"] if moment == "before the change" else [])
     assert happened(closed, "inverse.applied") == ["enable beta", "enable alpha"]
     assert verify(closed.journal.path).state == "intact"
+
+
+PLAYBOOK = """
+- name: Close and open again
+  hosts: localhost
+  gather_facts: false
+  tags: [contain]
+  module_defaults:
+    group/hft.incident.trading_systems:
+      trading_systems: [{{name: hft-1, url: "{url}", token: "env:HFT_TEST_TOKEN"}}]
+  tasks:
+    - name: Close
+      hft.incident.exchange: {{name: alpha, state: disabled}}
+    - name: Open again
+      hft.incident.undo: {{}}
+    - name: Nothing is left
+      hft.incident.undo: {{}}
+"""
+
+
+def test_in_a_playbook_undo_finds_what_the_scribe_registered(tmp_path: Path, system: StandIn) -> None:
+    """The whole way: a module's inverse through the journal, with its secrets as references, and back."""
+    system.exchanges["alpha"]["enabled"] = True
+    (tmp_path / "exchange_outage.yml").write_text(PLAYBOOK.format(url=system.entry["url"]))
+    home = tmp_path / "home"
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE_", "HFT_"))}
+    done = subprocess.run(
+        [Path(sys.executable).parent / "ansible-playbook", "-i", "localhost,", "-c", "local", "exchange_outage.yml"],
+        cwd=tmp_path,
+        env={
+            **kept,
+            "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "collections"),
+            "ANSIBLE_CALLBACKS_ENABLED": "hft.incident.scribe",
+            "ANSIBLE_HOME": str(tmp_path / "ansible"),
+            "HFT_INCIDENT_HOME": str(home),
+            "HFT_TEST_TOKEN": "5a1tc0ffee",
+        },
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    (incident,) = list_incidents(home)
+    events = incident.journal.events()
+    assert [event.data["describe"] for event in events if event.kind == "inverse.registered"] == [
+        event.data["describe"] for event in events if event.kind == "inverse.applied"
+    ]
+    assert still_open(incident) == []
+    assert [event.data["status"] for event in events if event.kind == "task.finished"] == ["changed", "changed", "ok"]
+    assert system.writes == ["PUT /config", "PUT /config"]
+    assert enabled(system) == ["alpha"]
+    assert verify(incident.journal.path).state == "intact"
+    assert "5a1tc0ffee" not in Path(incident.journal.path).read_text() + done.stdout
 
 
 def test_without_an_incident_there_is_nothing_to_read(monkeypatch: pytest.MonkeyPatch) -> None:

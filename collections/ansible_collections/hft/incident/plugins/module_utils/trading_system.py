@@ -80,8 +80,11 @@ class TradingSystem:
             raise Unavailable(entry.fault)
         self._headers = {"Content-Type": "application/json"}
         try:
-            if entry.token:
-                self._headers["Authorization"] = f"Bearer {resolve(entry.token, 'token').reveal()}"
+            self._token = resolve(entry.token, "token").reveal() if entry.token else ""
+            if not (self._token.isascii() and self._token.isprintable()):
+                raise SecretError("token: not one line of printable characters")  # http.client would quote it
+            if self._token:
+                self._headers["Authorization"] = f"Bearer {self._token}"
             self._http = HttpClient(entry.url, ca_file=entry.ca_file, request_timeout=request_timeout)
         except (SecretError, ValueError, OSError) as error:
             raise Unavailable(str(error)) from None
@@ -173,8 +176,13 @@ class TradingSystem:
         except TransportError as error:
             raise Unavailable(str(error)) from None
         if not 200 <= response.status < 300:
-            raise Rejected(f"{request.name}: HTTP {response.status}{_its_words(response)}", code=str(response.status))
+            words = self._scrub(_its_words(response))
+            raise Rejected(f"{request.name}: HTTP {response.status}{words}", code=str(response.status))
         return schema.parse(response.body, request.name)
+
+    def _scrub(self, message: str) -> str:
+        """Without our token: servers echo what they were sent."""
+        return message.replace(self._token, "***") if self._token else message
 
 
 def _its_words(response: Response) -> str:
