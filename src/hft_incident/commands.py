@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from .outcome import Outcome
 
 
+DRILL = "drill"
+
+
 class Command(NamedTuple):
     """``declare`` adds its arguments to the parser, ``run`` gets them parsed and returns the exit code."""
 
@@ -33,8 +36,8 @@ class Command(NamedTuple):
 
 def run_command(name: str, arguments: Sequence[str]) -> int:
     """Runs a command and returns its exit code. Raises IncidentError, with a line for the person who typed it."""
-    if name == "drill":
-        code: int = import_module("hft_incident.lab.drill").main(list(arguments))
+    if name == DRILL:
+        code: int = import_module("hft_incident.drill").main(list(arguments))
         return code
     command = _COMMANDS[name]
     parser = _Parser(
@@ -258,3 +261,4 @@ _COMMANDS: Mapping[str, Command] = {
         _verify,
     ),
 }
+NAMES = (*_COMMANDS, DRILL)

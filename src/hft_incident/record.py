@@ -201,7 +201,18 @@ def _says(template: str) -> Sentence:
 
 
 def _strategies(verb: str) -> Sentence:
-    return lambda data: f"{verb}: " + ", ".join(data.get("strategies") or [data["id"]])
+    return lambda data: f"{verb} at {data['trading_system']}: " + ", ".join(data["ids"])
+
+
+def _exposure(data: Mapping[str, Any]) -> str:
+    nets = [f"{asset['asset']} {asset['net']}" for asset in data["assets"] if not asset["stable"]]
+    unknown = f"; not known: {', '.join(data['unknown'])}" if data["unknown"] else ""
+    return f"net exposure{' (partial)' if data['partial'] else ''}: " + (", ".join(nets) or "none") + unknown
+
+
+def _open_orders(data: Mapping[str, Any]) -> str:
+    counts = (f"{name} {'unknown' if count is None else count}" for name, count in data["venues"].items())
+    return "open orders: " + ", ".join(counts)
 
 
 _SENTENCES: Mapping[str, Sentence] = {
@@ -221,8 +232,17 @@ _SENTENCES: Mapping[str, Sentence] = {
         + (f": {data['msg']}" if data.get("msg") else "")
     ),
     "kill.verified": _kill,
-    "strategy.stopped": _strategies("strategies stopped"),
-    "strategy.started": _strategies("strategies started"),
+    "strategies.stopped": _strategies("strategies stopped"),
+    "strategies.started": _strategies("strategies started"),
+    "strategy.started": _says("{id} runs at {trading_system} and is well"),
+    "venue.reported": _says("{name}: {text}"),
+    "venue.diagnosed": _says("{name}: {verdict}: {sentence}"),
+    "venue.watched": _says("watching {name}, {left_s} s left: {verdict}: {sentence}"),
+    "open_orders.listed": _open_orders,
+    "exposure.measured": _exposure,
+    "exchange.changed": _says("{name} at {trading_system}: {before} -> {state}"),
+    "positions.reconciled": _says("{verdict}: {reason}"),
+    "kill.ordered": lambda data: f"kill ordered: {', '.join(data['venues'])}: {data['reason']}",
     "inverse.registered": _says("to undo later: {describe}"),
     "inverse.applied": lambda data: f"undone: {data.get('describe') or data['id']}",
     "inverse.failed": _says("could not undo: {describe}: {msg}"),

@@ -183,13 +183,13 @@ def test_check_mode_registers_no_inverse_and_says_so(play: Play) -> None:
 def test_a_loop_is_one_task_and_its_items_are_recorded_once_each(play: Play) -> None:
     ran = play(
         one_play(
-            "{name: Stop, loop: [a, b, c], say: {changed: true, record: [{kind: strategy.stopped,"
+            "{name: Stop, loop: [a, b, c], say: {changed: true, record: [{kind: strategies.stopped,"
             " data: {id: '{{ item }}'}}], inverses: [{module: m, args: {id: '{{ item }}'}, describe: start}]}}",
             "{name: Mixed, loop: [failed, held, fine], ignore_errors: true,"
             " say: {failed: '{{ item != \"fine\" }}', record: [{kind: mixed.seen, data: {item: '{{ item }}'}}]}}",
         )
     )
-    assert [data["id"] for data in ran.data("strategy.stopped")] == ["a", "b", "c"]
+    assert [data["id"] for data in ran.data("strategies.stopped")] == ["a", "b", "c"]
     assert [data["args"]["id"] for data in ran.data("inverse.registered")] == ["a", "b", "c"]
     assert [data["item"] for data in ran.data("mixed.seen")] == ["failed", "held", "fine"]
     assert ran.statuses() == {"Stop": "changed", "Mixed": "ignored"}

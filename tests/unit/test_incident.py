@@ -163,7 +163,7 @@ def test_inverses_still_open_come_last_change_first() -> None:
 
 def test_strategies_show_their_last_known_state() -> None:
     state = state_of(
-        events(("strategy.stopped", {"strategies": ["mm-1", "arb-2"]}), ("strategy.started", {"id": "arb-2"}))
+        events(("strategies.stopped", {"ids": ["mm-1", "arb-2"]}), ("strategies.started", {"ids": ["arb-2"]}))
     )
     assert dict(state.strategies) == {"mm-1": "stopped", "arb-2": "running"}
 

@@ -37,7 +37,7 @@ def incident(tmp_path: Path) -> Incident:
             ),
             ("inverse.registered", {"id": "i1", "task": "t", "host": "h", "module": "m", "describe": "enable binance"}),
             ("venue.watched", {"venue": "okx", "checks": [1, 2], "note": None}),
-            ("strategy.stopped", {"strategies": ["mm-1", "arb-2"]}),
+            ("strategies.stopped", {"trading_system": "hft-1", "ids": ["mm-1", "arb-2"]}),
             ("run.finished", {"tasks": 3, "failed": 0, "unreachable": 0, "outcome": "unproven"}),
         ]
     )
@@ -59,7 +59,7 @@ def test_the_timeline_reads_like_a_report(incident: Incident) -> None:
         "hft-1 stopped",
         "to undo later: enable binance",
         'venue.watched checks=[1,2] venue=okx',
-        "strategies stopped: mm-1, arb-2",
+        "strategies stopped at hft-1: mm-1, arb-2",
         "run finished: unproven (3 tasks, 0 failed, 0 unreachable)",
     ]  # fmt: skip
     assert record.timeline_lines([]) == []
