@@ -12,9 +12,8 @@ TYPE_CHECKING = False  # type checkers take this name for true; importing typing
 if TYPE_CHECKING:
     from typing import Any
 
-    from ansible_collections.hft.incident.plugins.module_utils.killswitch import kill
-
     from .outcome import Outcome
+    from .red_button import kill
     from .responder import respond
 
 __version__ = "0.1.0"
@@ -22,7 +21,7 @@ __all__ = ["Outcome", "__version__", "kill", "respond"]
 
 _HOMES = {
     "Outcome": "hft_incident.outcome",
-    "kill": "ansible_collections.hft.incident.plugins.module_utils.killswitch",
+    "kill": "hft_incident.red_button",
     "respond": "hft_incident.responder",
 }
 

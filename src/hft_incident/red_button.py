@@ -11,10 +11,12 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from typing import NoReturn
 
-from ansible_collections.hft.incident.plugins.module_utils.kill_order import KillOrder, Report
-from ansible_collections.hft.incident.plugins.module_utils.killswitch import Kill, KillResult
+from ansible_collections.hft.incident.plugins.module_utils.kill_order import KillOrder, OnReport, Report
+from ansible_collections.hft.incident.plugins.module_utils.killswitch import Kill, KillResult, silent
+from ansible_collections.hft.incident.plugins.module_utils.mass_cancel import VenueResult
 from ansible_collections.hft.incident.plugins.module_utils.settings import SettingsError, select
 
 from . import venues_file
@@ -59,47 +61,66 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
+def kill(
+    reason: str,
+    *,
+    venue: Sequence[str] = (),
+    venues: str | None = None,
+    confirm: int = 3,
+    interval: float = 1.0,
+    timeout: float = 10.0,
+    on_report: OnReport = silent,
+) -> KillResult:
+    """What the command does, for other programs; the parameters are its options, the result has the fields of its JSON.
+
+    ``venue``: only these (trading systems are then stopped there only); ``venues``: the venues file; ``on_report`` is
+    called from several threads, a line at a time. Raises SettingsError before anything was sent.
+    """
+    order, path = _order(reason, venue, venues, confirm, interval, timeout)
+    return _pressed(Kill(order, on_report), path)
+
+
 def main(argv: list[str], started: float | None = None) -> NoReturn:
     """Press the button and exit with its verdict. ``started``: monotonic time of the process's start."""
-    options = parser().parse_args(argv)
-    if not options.reason.strip():
-        parser().error("--reason must say something")
+    given = parser().parse_args(argv)
     try:
-        path = venues_file.find(options.venues)
-        settings = venues_file.load(path)
-        order = KillOrder(
-            venues=select(settings.venues, options.venue),
-            trading_systems=settings.trading_systems,
-            reason=options.reason,
-            confirm=options.confirm,
-            interval=options.interval,
-            timeout=options.timeout,
-            scoped=bool(options.venue),
-        )
-        if not order.venues:
-            raise SettingsError(f"{path}: 'hft_venues' is empty; there is nothing to kill")
+        order, path = _order(given.reason, given.venue, given.venues, given.confirm, given.interval, given.timeout)
     except SettingsError as error:
         print(f"hft-incident kill: {error}", file=sys.stderr)
         _leave(EXIT_USAGE)
-    _leave(_press(order, path, options.json, process_start() if started is None else started))
+    result = _pressed(Kill(order, _print_report, process_start() if started is None else started), path)
+    if given.json:
+        print(json.dumps(result.to_json()))
+    else:
+        print("\n".join(lines(result)))
+    _leave(EXIT_CLEAR if result.verdict == "clear" else EXIT_UNPROVEN)
 
 
-def _press(order: KillOrder, path: str, as_json: bool, started: float) -> int:
-    press = Kill(order, _print_report, started)
+def _order(
+    reason: str, names: Sequence[str], file: str | None, confirm: int, interval: float, timeout: float
+) -> tuple[KillOrder, str]:
+    """What to kill, and the venues file that says so; raises SettingsError."""
+    if not reason.strip():
+        raise SettingsError("the reason must say something")
+    path = venues_file.find(file)
+    settings = venues_file.load(path)
+    venues = select(settings.venues, names)
+    if not venues:
+        raise SettingsError(f"{path}: 'hft_venues' is empty; there is nothing to kill")
+    return KillOrder(venues, settings.trading_systems, reason, confirm, interval, timeout, scoped=bool(names)), path
+
+
+def _pressed(press: Kill, path: str) -> KillResult:
+    """Fire, record, wait; Ctrl-C ends the waiting, and what is known then is the result."""
     press.start()
-    record = _Record(order, path)
+    record = _Record(press.order, path)
     try:
         press.wait()
     except KeyboardInterrupt:
         print("interrupted: this is what is known now", file=sys.stderr)
     result = press.result()
     record.close(result)
-    if as_json:
-        print(json.dumps(result.to_json()))
-    else:
-        for line in lines(result):
-            print(line)
-    return EXIT_CLEAR if result.verdict == "clear" else EXIT_UNPROVEN
+    return result
 
 
 def lines(result: KillResult) -> list[str]:
@@ -107,11 +128,16 @@ def lines(result: KillResult) -> list[str]:
     said = {"clear": "CLEAR: nothing is open anywhere", "open": "OPEN: ORDERS ARE STILL LIVE"}
     made = [f"{said.get(result.verdict, 'UNKNOWN: NOT PROVEN SAFE')} ({result.elapsed_ms / 1000:.1f} s)"]
     for venue in result.venues:
-        detail = venue.error or f"{venue.open_before} open before, {venue.cancelled} gone, confirmed"
-        made.append(f"  {venue.name:<16} {venue.verdict:<8} {detail}")
+        made.append(f"  {venue.name:<16} {venue.verdict:<8} {venue.error or _counts(venue)}")
     for system in result.trading_systems:
         made.append(f"  {system.name:<16} {system.verdict:<8} {system.error or ''}".rstrip())
     return made
+
+
+def _counts(venue: VenueResult) -> str:
+    if venue.open_before is None:
+        return "cancelled before it could be listed, confirmed"
+    return f"{venue.open_before} open before, {venue.cancelled} gone, confirmed"
 
 
 def process_start() -> float:

@@ -25,7 +25,7 @@ from .trading_stop import SystemResult, TradingStop
 SYSTEM_GRACE_S = 2.0
 
 
-def _silent(_report: Report) -> None:
+def silent(_report: Report) -> None:
     """Nobody watches."""
 
 
@@ -53,7 +53,7 @@ class KillResult(NamedTuple):
 class Kill:
     """One press of the button. ``start`` fires at everything at once; ``result`` may be asked for at any moment."""
 
-    def __init__(self, order: KillOrder, on_report: OnReport = _silent, started: float | None = None) -> None:
+    def __init__(self, order: KillOrder, on_report: OnReport = silent, started: float | None = None) -> None:
         """``started``: the monotonic moment from which times count (process start for the command)."""
         self.order = order
         self._clock = Clock(time.monotonic() if started is None else started)
@@ -90,7 +90,7 @@ class Kill:
         )
 
 
-def kill(order: KillOrder, on_report: OnReport = _silent) -> KillResult:
+def kill(order: KillOrder, on_report: OnReport = silent) -> KillResult:
     """Press the button and wait for the verdict, ``order.timeout`` seconds at most."""
     press = Kill(order, on_report)
     press.start()

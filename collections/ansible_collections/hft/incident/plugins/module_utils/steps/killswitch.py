@@ -10,7 +10,8 @@ from typing import Any
 from ..arguments import ONLY, TRADING_SYSTEMS, VENUES
 from ..errors import UnprovenError, UsageError
 from ..kill_order import KillOrder, Report
-from ..killswitch import Kill, KillResult
+from ..killswitch import KillResult, kill
+from ..mass_cancel import VenueResult
 from ..settings import SystemEntry, select, system_entries, venue_entries
 from ..trading_system import TradingSystem
 from ..venues.errors import VenueError
@@ -41,11 +42,7 @@ def run(params: Params, context: Context) -> Result:
             "venue.reported", {"name": said.name, "state": said.state, "text": said.text, "ms": said.elapsed_ms}
         )
 
-    press = Kill(order, report)
-    press.start()
-    press.wait()
-    result = press.result()
-    return _described(result, order, require_clear=params["require_clear"])
+    return _described(kill(order, report), order, require_clear=params["require_clear"])
 
 
 def _order(params: Params, *, check: bool) -> KillOrder:
@@ -69,9 +66,8 @@ def _order(params: Params, *, check: bool) -> KillOrder:
 
 
 def _described(result: KillResult, order: KillOrder, *, require_clear: bool) -> Result:
-    found = sum(venue.open_before or 0 for venue in result.venues)
     described: Result = {
-        "changed": any(system.changed for system in result.trading_systems) or found > 0,
+        "changed": any(system.changed for system in result.trading_systems) or any(map(_changed, result.venues)),
         "msg": _sentence(result, check=order.check),
         "kill": result.to_json(),
         "diff": {
@@ -86,6 +82,11 @@ def _described(result: KillResult, order: KillOrder, *, require_clear: bool) -> 
     if require_clear and result.verdict != "clear":
         described |= {"failed": True, "outcome": UnprovenError.outcome}
     return described
+
+
+def _changed(venue: VenueResult) -> bool:
+    """Something was open there; cancelled before it could be listed counts as that."""
+    return bool(venue.open_before) or (venue.verdict == "clear" and venue.open_before is None)
 
 
 def _sentence(result: KillResult, *, check: bool) -> str:
