@@ -15,6 +15,8 @@ description:
   - V(resolved) is refused (the run ends as not proven) unless the record shows every killed venue clear, nothing left
     to undo, and positions and orders reconciled. V(not_confirmed) is refused where the record shows that something was
     killed, stopped or changed.
+  - It never reports a change, since a record is closed and nothing of trading is touched. The diff tells whether the
+    record was closed just now.
   - Runs on the control node, where the journal is.
 options:
   state:
@@ -44,7 +46,7 @@ attributes:
     description: The incident's state, before and after.
   idempotent:
     support: full
-    description: A closed incident is not closed again.
+    description: A closed incident is not closed again, and its diff is empty.
 author:
   - hft-incident contributors (@hft-incident)
 """

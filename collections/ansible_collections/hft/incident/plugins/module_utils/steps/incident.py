@@ -36,7 +36,8 @@ def run(params: Params, context: Context) -> Result:
     if missing:
         raise UnprovenError(f"{incident.id} stays open: {'; '.join(missing)}")
     resolution = "rehearsed" if state.check else params["resolution"]
-    result: Result = {"changed": True, "diff": {"before": {"state": "open"}, "after": {"state": "closed"}}}
+    # "changed" is about trading: to close a record changes nothing there.
+    result: Result = {"changed": False, "diff": {"before": {"state": "open"}, "after": {"state": "closed"}}}
     if context.check and not state.check:
         return {**result, "msg": f"{incident.id} would be closed: {resolution}"}
     closed = event("incident.closed", {"resolution": resolution, "summary": params["summary"]})
