@@ -221,6 +221,33 @@ def test_usage_after_a_change_and_any_plain_failure_are_failed(play: Play) -> No
     assert play(one_play(changed, "{name: Typo, say: {failed: true, outcome: usage}}")).outcome == "failed"
 
 
+def test_an_incident_whose_only_run_was_refused_is_closed_with_the_reason(play: Play) -> None:
+    ran = play(one_play("{name: Look, say: {failed: true, msg: no such exchange, outcome: usage}}"))
+    assert ran.data("incident.closed") == [{"resolution": "refused", "summary": "no such exchange"}]
+    assert ran.events()[-1].kind == "run.finished", "the end of the run is still the end of its record"
+    assert not state_of(ran.events()).is_open
+
+
+def test_an_incident_in_which_no_play_found_a_host_is_closed_with_the_reason(play: Play) -> None:
+    ran = play(one_play("{name: Any, say: {}}").replace("hosts: all", "hosts: nobody"))
+    (closed,) = ran.data("incident.closed")
+    assert (closed["resolution"], "no host matches" in closed["summary"]) == ("refused", True)
+
+
+@pytest.mark.parametrize("outcome", ["unproven", "held", "failed"])
+def test_an_incident_whose_run_was_not_refused_stays_open(play: Play, outcome: str) -> None:
+    assert state_of(play(one_play(f"{{name: Prove, say: {{failed: true, outcome: {outcome}}}}}")).events()).is_open
+
+
+def test_a_refused_run_leaves_an_incident_open_that_an_earlier_run_worked_on(play: Play, tmp_path: Path) -> None:
+    given = open_incident("exchange_outage", home=tmp_path / "home")
+    env = {"HFT_INCIDENT_ID": given.id}
+    play(one_play("{name: Act, say: {changed: true}}"), env=env)
+    ran = play(one_play("{name: Look, say: {failed: true, outcome: usage}}"), env=env)
+    assert [data["outcome"] for data in ran.data("run.finished")] == ["done", "usage"]
+    assert state_of(ran.events()).is_open
+
+
 def test_a_failed_loop_takes_the_outcome_of_its_items(play: Play) -> None:
     ran = play(one_play("{name: Each, loop: [1, 2], say: {failed: '{{ item == 2 }}', outcome: unproven}}"))
     assert ran.outcome == "unproven"

@@ -52,6 +52,8 @@ description:
   - A run without a record does not start, it ends with exit code 2 before the first task. A record that cannot be
     written any more later on does not stop the run, which may be in the middle of making things safe, but the run then
     ends as failed.
+  - An incident whose only run was refused (outcome C(usage), nothing was changed) is closed as C(refused), with the
+    reason; nobody has to look after it.
   - A run that is not C(done) never ends with exit code 0. That includes a play that matches no host, and tags that
     leave nothing to run.
 requirements:
@@ -88,6 +90,7 @@ class Run:
         self.failed = 0
         self.unreachable = 0
         self.outcomes: set[str] = set()
+        self.complaint = ""
         self.empty_plays: list[str] = []
         self.record_fault: str | None = None
         self.last_seq = 0
@@ -201,7 +204,8 @@ class CallbackModule(CallbackBase):
         if run.tasks == 0 and not run.empty_plays:
             self._no_hosts(f"{run.playbook}: no task ran at all")
         counts = {"tasks": run.tasks, "failed": run.failed, "unreachable": run.unreachable}
-        self._write([("run.finished", {"run": run.id, **counts, "outcome": run.outcome()})])
+        refused = self._refused(run) if run.outcome() == "usage" else []
+        self._write([*refused, ("run.finished", {"run": run.id, **counts, "outcome": run.outcome()})])
         outcome = run.outcome()  # again: that line may have failed to be written
         self._run = None
         if self._opened_here == run.incident.id:
@@ -222,8 +226,19 @@ class CallbackModule(CallbackBase):
         self._opened_here = incident.id
         return incident
 
+    def _refused(self, run: Run) -> list[Draft]:
+        """The end of an incident in which nothing was done; one that an earlier run has worked on stays as it is."""
+        try:
+            runs = sum(event.kind == "run.started" for event in run.incident.journal.events())
+        except IncidentError as error:
+            self._fault(run, str(error))
+            return []
+        return [("incident.closed", {"resolution": "refused", "summary": run.complaint})] if runs == 1 else []
+
     def _no_hosts(self, reason: str) -> None:
         self._display.error(reason)
+        if self._run:
+            self._run.complaint = self._run.complaint or reason
         self._write([("run.no_hosts", {"reason": reason})])
 
     def _finished(self, result: Any, status: str) -> None:
@@ -249,6 +264,7 @@ class CallbackModule(CallbackBase):
         run.unreachable += status == "unreachable"
         if status in ("failed", "unreachable"):
             run.outcomes |= _outcomes(data)
+            run.complaint = run.complaint or finished["msg"] or f"{finished['task']}: {status}"
         self._write([*self._carried(result), ("task.finished", finished)])
 
     def _carried(self, result: Any) -> list[Draft]:
