@@ -45,7 +45,9 @@ class Scenario(NamedTuple):
     heals_after_s: float
 
 
-_DOWN = tuple({"kind": "status", "op": op, "status": 503} for op in ("time", "ticker", "place", "balances", "fills"))
+_DOWN = tuple(
+    {"kind": "status", "op": op, "status": 503} for op in ("time", "ticker", "place", "cancel", "balances", "fills")
+)
 
 SCENARIOS = {
     "exchange_outage": Scenario(
