@@ -60,6 +60,7 @@ CATALOG: Mapping[str, IncidentType] = {
             (
                 Input("exchange", "the venue, by its name in the venues file", "binance", required=True),
                 Input("reason", "why, in a few words; it goes into the record", "'binance answers 503'"),
+                Input("confirmed", "true: act although the venue looks healthy", "true"),
             ),
         ),
         IncidentType("system_crash", "The trading system died or hangs", 4),

@@ -48,19 +48,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit code."""
     name, *arguments = (sys.argv[1:] if argv is None else argv) or [""]
     try:
-        if name == "kill":
-            from .red_button import main as kill
-
-            kill(arguments)
-        if name in ("-h", "--help"):
-            print(HELP, end="")
-            return 0
-        if name == "--version":
-            from . import __version__
-
-            print(f"hft-incident {__version__}")
-            return 0
-        return _run(name, arguments)
+        code = _run(name, arguments)
+        sys.stdout.flush()
     except KeyboardInterrupt:
         print("hft-incident: interrupted", file=sys.stderr)
         return 130
@@ -70,9 +59,26 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+    return code
 
 
 def _run(name: str, arguments: list[str]) -> int:
+    if name == "kill":
+        from .red_button import main as kill
+
+        kill(arguments)
+    if name in ("-h", "--help"):
+        print(HELP, end="")
+        return 0
+    if name == "--version":
+        from . import __version__
+
+        print(f"hft-incident {__version__}")
+        return 0
+    return _run_command(name, arguments)
+
+
+def _run_command(name: str, arguments: list[str]) -> int:
     from ansible_collections.hft.incident.plugins.module_utils.errors import EXIT_CODES, IncidentError, UsageError
 
     try:
@@ -80,9 +86,7 @@ def _run(name: str, arguments: list[str]) -> int:
             raise UsageError(_unknown(name))
         from .commands import run_command
 
-        code = run_command(name, arguments)
-        sys.stdout.flush()
-        return code
+        return run_command(name, arguments)
     except IncidentError as error:
         code = EXIT_CODES[error.outcome]
         print(f"hft-incident: {error}", file=sys.stderr)

@@ -152,7 +152,9 @@ def _ending(state: State, run: Sequence[Event]) -> tuple[str, str]:
             return "unproven", f"{why}; what was done is in the record, the rest is unknown"
         return "failed", f"{why}; nothing had been changed"
     word = str(finished.data["outcome"])
-    return word, _summary(state, run) if word == "done" else _first_failure(run) or f"the playbook ended as {word}"
+    if word == "done":
+        return word, _summary(state, run)
+    return word, _first_failure(run) or str(finished.data.get("reason") or f"the playbook ended as {word}")
 
 
 def _has_acted(event: Event) -> bool:
@@ -160,6 +162,9 @@ def _has_acted(event: Event) -> bool:
 
 
 def _summary(state: State, run: Sequence[Event]) -> str:
+    closed = _first(run, "incident.closed")
+    if closed and closed.data.get("summary"):
+        return str(closed.data["summary"])
     verdicts = Counter(venue.verdict for venue in state.venues.values())
     venues = ", ".join(f"{count} venue{'s'[: count != 1]} {verdict}" for verdict, count in sorted(verdicts.items()))
     steps = f"{_count_tasks(run)} steps"
@@ -201,9 +206,10 @@ def _steps(run: Sequence[Event]) -> Steps:
 
 
 def _elapsed_ms(events: Sequence[Event]) -> float:
-    if not events:
+    try:
+        span = datetime.fromisoformat(events[-1].at) - datetime.fromisoformat(events[0].at)
+    except (IndexError, TypeError, ValueError):  # no events, or an altered time, which the chain tells
         return 0.0
-    span = datetime.fromisoformat(events[-1].at) - datetime.fromisoformat(events[0].at)
     return span / timedelta(milliseconds=1)
 
 

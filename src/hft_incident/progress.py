@@ -9,7 +9,7 @@ terminal that is gone is not written to any more.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
@@ -115,19 +115,33 @@ class Screen:
         self._stream = stream
         self._now = Situation()
         self._live: Live | None = None
+        self._gone = False
 
     def event(self, event: Event) -> None:
         self._now.take(event)
         told = telling(event)
         if told:
-            self._console().print(f"{offset(self._now.opened_at or event.at, event.at)}  {told}", markup=False)
+            line = f"{offset(self._now.opened_at or event.at, event.at)}  {told}"
+            self._draw(lambda: self._console().print(line, markup=False))
 
     def step(self, name: str) -> None:
         self._now.step = plain(name)
 
+    def refresh(self) -> None:
+        """Draw what is known now, without waiting for the next turn."""
+        self._draw(lambda: self._live.refresh() if self._live else None)
+
     def close(self) -> None:
-        if self._live:
-            self._live.stop()
+        self._draw(lambda: self._live.stop() if self._live else None)
+
+    def _draw(self, draw: Callable[[], None]) -> None:
+        """A terminal that is gone is left alone; the response goes on."""
+        if self._gone:
+            return
+        try:
+            draw()
+        except OSError:
+            self._gone = True
 
     def _console(self) -> Console:
         """rich takes a while to load: the playbook starts in the meantime."""

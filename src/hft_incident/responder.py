@@ -142,6 +142,7 @@ class _Response:
         self._on_step = on_step
         self._events: list[Event] = []
         self._offset = 0
+        self._told = 0
         self._lines: SimpleQueue[str] = SimpleQueue()
         self._errors: deque[str] = deque(maxlen=1)
         self._ended = threading.Event()
@@ -151,18 +152,18 @@ class _Response:
     def run(self) -> Outcome:
         with _private_directory() as directory:
             thread = threading.Thread(target=self._play, args=(directory,), name=self._incident.id, daemon=True)
-            thread.start()
-            interrupted = not self._follow()
+            interrupted = not self._follow(thread)
             thread.join()
         self._close()
-        outcome = outcome_of(self._incident.id, self._events, self._journal.path)
+        outcome = outcome_of(self._incident.id, self._read_again(), self._journal.path)
         if interrupted:
             raise Interrupted(outcome)
         return outcome
 
-    def _follow(self) -> bool:
+    def _follow(self, thread: threading.Thread) -> bool:
         """Until the playbook has ended; False when the person at the keyboard ended it."""
         try:
+            thread.start()
             while not self._ended.wait(POLL_S):
                 self._drain()
                 if self._deadline is not None and time.monotonic() > self._deadline:
@@ -176,7 +177,16 @@ class _Response:
         return True
 
     def _drain(self) -> None:
-        """Hands on what is new. A record that cannot be read now is judged at the end, and stops nothing before."""
+        """Hands on what is new, facts before steps: a step starts when what came before it is on record.
+
+        A record that cannot be read now is judged at the end, and stops nothing before.
+        """
+        with suppress(IncidentError):
+            fresh, self._offset = self._journal.read_from(self._offset)
+            self._events += fresh
+        while self._told < len(self._events):
+            self._told += 1
+            self._tell(self._on_event, self._events[self._told - 1])
         with suppress(Empty):
             while True:
                 line = self._lines.get_nowait()
@@ -184,11 +194,6 @@ class _Response:
                     self._tell(self._on_step, found["name"])
                 elif found := _ERROR.match(line):
                     self._errors.append(found["text"])
-        with suppress(IncidentError):
-            fresh, self._offset = self._journal.read_from(self._offset)
-            for event in fresh:
-                self._events.append(event)
-                self._tell(self._on_event, event)
 
     def _tell(self, listener: Callable[[Any], None] | None, news: Event | str) -> None:
         if listener is None:
@@ -240,6 +245,14 @@ class _Response:
                 reason = f"the record is incomplete: ansible-playbook ended with {self._end} after {tasks} steps{said}"
                 self._record("run.lost", {"tasks": tasks, "reason": reason})
         self._drain()
+
+    def _read_again(self) -> list[Event]:
+        """The whole record from the disk: Ctrl-C may have come in the middle of following it."""
+        try:
+            return self._journal.events()
+        except IncidentError as error:
+            _log.error("%s", error)
+            return []
 
     def _record(self, kind: str, data: Mapping[str, Any]) -> None:
         try:

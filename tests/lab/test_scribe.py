@@ -144,7 +144,8 @@ def test_a_run_leaves_the_record_the_contract_asks_for(play: Play) -> None:
     }  # fmt: skip
     assert ran.statuses() == {"Cancel": "changed", "Look": "ok", "Pass": "skipped"}
     (finished,) = ran.data("run.finished")
-    assert dict(finished) == {"run": started["run"], "tasks": 3, "failed": 0, "unreachable": 0, "outcome": "done"}
+    counts = {"tasks": 3, "failed": 0, "unreachable": 0}
+    assert dict(finished) == {"run": started["run"], **counts, "outcome": "done", "reason": None}
     (incident,) = list_incidents(ran.home)
     assert f"incident {incident.id}: done; record {incident.journal.path}" in ran.out
 
@@ -431,3 +432,10 @@ def test_its_documentation_renders(tmp_path: Path) -> None:
     assert (
         json.loads(done.stdout)["hft.incident.scribe"]["doc"]["short_description"] == "Writes the record of an incident"
     )
+
+
+def test_a_run_whose_steps_all_went_well_is_not_done_while_a_venue_is_not_proven_clear(play: Play) -> None:
+    kill = "{kind: kill.verified, data: {verdict: unknown, venues: [{name: okx, verdict: unknown}]}}"
+    ran = play(one_play(f"{{name: Kill, say: {{record: [{kill}]}}}}"))
+    assert (ran.code, ran.outcome) == (3, "unproven")
+    assert ran.data("run.finished")[0]["reason"] == "not proven safe: okx is unknown"

@@ -26,8 +26,10 @@ from ansible_collections.hft.incident.plugins.module_utils.incident import (
     PHASES,
     TYPES,
     Incident,
+    doubts,
     find,
     open_incident,
+    state_of,
 )
 
 DOCUMENTATION = r"""
@@ -203,9 +205,12 @@ class CallbackModule(CallbackBase):
             return
         if run.tasks == 0 and not run.empty_plays:
             self._no_hosts(f"{run.playbook}: no task ran at all")
+        self._doubt(run)
         counts = {"tasks": run.tasks, "failed": run.failed, "unreachable": run.unreachable}
         refused = self._refused(run) if run.outcome() == "usage" else []
-        self._write([*refused, ("run.finished", {"run": run.id, **counts, "outcome": run.outcome()})])
+        self._write(
+            [*refused, ("run.finished", {"run": run.id, **counts, "outcome": run.outcome(), "reason": run.complaint})]
+        )
         outcome = run.outcome()  # again: that line may have failed to be written
         self._run = None
         if self._opened_here == run.incident.id:
@@ -225,6 +230,20 @@ class CallbackModule(CallbackBase):
         incident = open_incident(incident_type, inputs=inputs, severity=level, check=check)
         self._opened_here = incident.id
         return incident
+
+    def _doubt(self, run: Run) -> None:
+        """Steps may all have gone well and a venue still not be proven clear: that is never "done" (contracts.md)."""
+        if run.outcome() != "done":
+            return
+        try:
+            doubtful = doubts(state_of(run.incident.journal.events()))
+        except IncidentError as error:
+            self._fault(run, str(error))
+            return
+        if doubtful:
+            run.outcomes.add("unproven")
+            run.complaint = f"not proven safe: {', '.join(doubtful)}"
+            self._display.error(run.complaint)
 
     def _refused(self, run: Run) -> list[Draft]:
         """The end of an incident in which nothing was done; one that an earlier run has worked on stays as it is."""

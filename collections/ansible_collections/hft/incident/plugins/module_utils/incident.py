@@ -153,6 +153,11 @@ def state_of(events: Iterable[Event]) -> State:
     return state
 
 
+def doubts(state: State) -> list[str]:
+    """Every venue that was killed and is not proven clear: as long as there is one, no run may call itself done."""
+    return [f"{name} is {held.verdict}" for name, held in sorted(state.venues.items()) if held.verdict != "clear"]
+
+
 def _opened(state: State, event: Event) -> State:
     data = event.data
     return state._replace(

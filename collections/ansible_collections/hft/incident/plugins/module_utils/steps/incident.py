@@ -10,7 +10,7 @@ from typing import Any
 
 from ..chain import Event
 from ..errors import UnprovenError
-from ..incident import State, state_of
+from ..incident import State, doubts, state_of
 from . import Context, Params, Result, event
 from .undo import current_incident
 
@@ -47,7 +47,7 @@ def run(params: Params, context: Context) -> Result:
 def _missing_for_resolved(events: Sequence[Event]) -> list[str]:
     """What an incident that was contained and recovered from must show, and this record does not."""
     state = state_of(events)
-    missing = [f"{name} is {held.verdict}" for name, held in state.venues.items() if held.verdict != "clear"]
+    missing = doubts(state)
     if not state.venues:
         missing.append("no kill was verified")
     missing += _not_undone(state)

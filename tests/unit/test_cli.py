@@ -1,0 +1,202 @@
+# Copyright: (c) 2026, hft-incident contributors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+# SPDX-License-Identifier: Apache-2.0
+"""The command line: what it refuses and how, what it prints where, what it loads."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import hft_incident
+from ansible_collections.hft.incident.plugins.module_utils.incident import TYPES, open_incident
+from hft_incident import cli, commands
+from hft_incident.catalog import COLLECTIONS_ROOT
+
+ROOT = Path(__file__).parents[2]
+SOURCES = os.pathsep.join([str(Path(hft_incident.__file__).parents[1]), str(COLLECTIONS_ROOT)])
+RUN = ["run", "exchange_outage", "-e", "exchange=binance"]
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A state folder of its own, and no configuration of whoever runs the tests."""
+    folder = tmp_path / "home"
+    monkeypatch.setenv("HFT_INCIDENT_HOME", str(folder))
+    for name in ("ANSIBLE_INVENTORY", "ANSIBLE_CONFIG"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "hft-incident --help"),
+        (["lst"], "did you mean 'list'"),
+        (["frobnicate"], "unknown command 'frobnicate'"),
+        (["run"], "required: TYPE"),
+        (["run", "exchange_outgae"], "did you mean 'exchange_outage'"),
+        (["run", "exchange_outage"], "exchange is missing"),
+        (["run", "exchange_outage", "-e", "exchange="], "exchange is missing"),
+        (["run", "exchange_outage", "-e", "binance"], "NAME=VALUE"),
+        (["run", "exchange_outage", "-e", "exchang=binance"], "did you mean 'exchange'"),
+        ([*RUN, "-e", "hft_api_token=abc"], "in clear"),
+        ([*RUN, "--severity", "5"], "--severity"),
+        ([*RUN, "--until", "contian"], "did you mean 'contain'"),
+        ([*RUN, "--timeout", "-1"], "number of seconds"),
+        ([*RUN, "--checkk"], "--checkk"),
+        ([*RUN, "-i", "nowhere"], "no inventory at"),
+        (RUN, "lab up"),
+        (["timeline"], "INC"),
+        (["timeline", "inc-7"], "no incident 'inc-7'"),
+        (["verify", "../../etc"], "no incident"),
+        (["status", "inc-7"], "no incident 'inc-7'"),
+        (["lab", "sideways"], "sideways"),
+    ],
+)
+def test_wrong_usage_is_one_line_on_stderr_and_exit_2_and_changes_nothing(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str], home: Path
+) -> None:
+    assert cli.main(words) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("hft-incident: ")
+    assert printed.err.count("\n") == 1
+    assert said in printed.err
+    assert not home.exists()
+
+
+def test_a_missing_exchange_is_answered_with_the_venues_of_the_inventory(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "site" / "group_vars" / "all"
+    folder.mkdir(parents=True)
+    (folder / "venues.yml").write_text("hft_venues: [{name: okx-main, driver: okx}, {name: bybit, driver: bybit}]")
+    assert cli.main(["run", "exchange_outage", "-i", "site"]) == 2
+    said = capsys.readouterr().err
+    assert "-e exchange=okx-main" in said
+    assert "okx-main, bybit" in said
+
+
+def test_an_error_in_json_mode_is_one_object_too(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["verify", "inc-7", "--json"]) == 2
+    printed = capsys.readouterr()
+    document = json.loads(printed.out)
+    assert (document["outcome"], document["exit_code"]) == ("usage", 2)
+    assert document["reason"] in printed.err
+
+
+@pytest.mark.parametrize("name", [name for name in cli.COMMANDS if name != "drill"])
+def test_every_command_has_help_with_an_example(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as leaving:
+        cli.main([name, "--help"])
+    assert leaving.value.code == 0
+    printed = capsys.readouterr().out
+    assert "example" in printed
+    assert f"  hft-incident {name}" in printed
+
+
+def test_every_command_that_is_listed_is_there_and_no_other(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["--help"]) == 0
+    printed = capsys.readouterr().out
+    assert all(f"  {name} " in printed for name in cli.COMMANDS)
+    assert set(commands.NAMES) | {"kill"} == set(cli.COMMANDS)
+
+
+def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert cli.main(["--version"]) == 0
+    assert capsys.readouterr().out == f"hft-incident {project['version']}\n"
+
+
+def test_list_has_a_line_for_each_type(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == list(TYPES)
+    assert lines[1].endswith("(not yet)")
+
+
+def test_list_as_json_tells_the_inputs(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["list", "--json"]) == 0
+    types = json.loads(capsys.readouterr().out)["types"]
+    assert types[0]["inputs"][0]["name"] == "exchange"
+    assert types[0]["inputs"][0]["required"]
+
+
+def test_status_timeline_and_verify_read_the_record(capsys: pytest.CaptureFixture[str], home: Path) -> None:
+    incident = open_incident("exchange_outage", inputs={"exchange": "okx"}, severity=2, home=home)
+    for words in (["status"], ["status", incident.id]):
+        assert cli.main(words) == 0
+        assert incident.id in capsys.readouterr().out
+    assert cli.main(["timeline", incident.id]) == 0
+    assert "incident opened: exchange_outage, severity 2" in capsys.readouterr().out
+    assert cli.main(["verify", incident.id, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["state"] == "intact"
+
+
+def test_verify_of_an_altered_record_fails(capsys: pytest.CaptureFixture[str], home: Path) -> None:
+    incident = open_incident("exchange_outage", severity=2, home=home)
+    path = Path(incident.journal.path)
+    path.write_text(path.read_text().replace('"severity":2', '"severity":4'))
+    assert cli.main(["verify", incident.id]) == 1
+    assert "altered" in capsys.readouterr().out
+
+
+def run(*words: str, stdout: int = subprocess.PIPE) -> subprocess.CompletedProcess[str]:
+    """Python with these arguments, in a process of its own."""
+    environment = {**os.environ, "PYTHONPATH": SOURCES}
+    return subprocess.run(
+        [sys.executable, *words], env=environment, stdout=stdout, stderr=subprocess.PIPE, text=True, check=False
+    )
+
+
+@pytest.mark.parametrize("words", [["--help"], ["list"], ["list", "--json"]])
+def test_a_reader_that_has_gone_is_no_traceback(words: list[str]) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        done = run("-P", "-m", "hft_incident.cli", *words, stdout=writer)
+    finally:
+        os.close(writer)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+@pytest.mark.parametrize("words", ["'kill', '--help'", "'--help'"])
+def test_the_way_to_the_red_button_loads_nothing_heavy(words: str) -> None:
+    heavy = ["ansible", "ansible_runner", "rich", "asyncio", "dataclasses", "hft_incident.commands"]
+    program = f"""
+import sys
+from hft_incident.cli import main
+try:
+    main([{words}])
+except SystemExit:
+    pass
+sys.exit(', '.join(set({heavy}) & set(sys.modules)) or 0)
+"""
+    done = run("-c", program)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_package_gives_respond_and_kill_without_loading_them_before() -> None:
+    program = """
+import sys
+import hft_incident
+assert "hft_incident.responder" not in sys.modules
+from hft_incident import respond, kill, Outcome
+assert callable(respond) and callable(kill)
+"""
+    done = run("-c", program)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_package_has_no_other_names() -> None:
+    with pytest.raises(AttributeError, match="nothing"):
+        _ = hft_incident.nothing
