@@ -28,9 +28,10 @@ import yaml
 
 from hft_incident.lab import signatures
 from hft_incident.lab.lab import Lab, LabError, LabVenue, down, find, running_lab, status, up
-from hft_incident.lab.lifeline import Process, identify, is_alive, myself, send, wait_for_end
+from hft_incident.lab.lifeline import Process, identify, is_alive, send, wait_for_end
 from hft_incident.lab.state import Record
 from hft_incident.lab.venues.faults import REPLY_FAULTS, STATE_FAULTS
+from hft_incident.lab.venues.registry import DIALECTS
 
 ROOT = Path(__file__).resolve().parents[2]
 ONE = {"binance": "binance"}
@@ -193,6 +194,16 @@ def test_a_name_that_is_no_file_name_is_refused(tmp_path: Path, name: str) -> No
         up(tmp_path, ONE, trading_systems=["binance"])
 
 
+def test_the_default_lab_has_every_dialect_and_trades_at_each(home: Path) -> None:
+    lab = up(home)
+
+    assert set(lab.venues) == set(DIALECTS)
+    assert all(process.alive and process.answers in (True, None) for process in status(home).processes)
+    until(lambda: all(venue.truth().happenings for venue in lab.venues.values()), "its key works at every venue")
+    (okx,) = (row for row in yaml.safe_load(lab.venues_file.read_text())["hft_venues"] if row["name"] == "okx")
+    assert Path(okx["api_passphrase"].removeprefix("file:")).read_text().strip()
+
+
 # --- nothing is left behind ---
 
 
@@ -286,14 +297,20 @@ def test_a_process_that_dies_stays_dead_and_status_says_so(home: Path) -> None:
     until(lambda: "hft-1 was killed by SIGKILL" in log.read_text(), "the supervisor notes it")
 
 
-def test_a_process_is_told_from_a_later_one_with_its_number() -> None:
-    me = myself()
-    assert is_alive(me)
-    assert not is_alive(Process(me.pid, "another boot/1"))
-    send(Process(me.pid, "another boot/1"), signal.SIGKILL)
-    assert wait_for_end(Process(me.pid, "another boot/1"), 0)
-    with subprocess.Popen([sys.executable, "-c", ""]) as child:
-        until(lambda: identify(child.pid) is None, "a zombie has ended")
+@pytest.mark.parametrize("told_by_the_system", [True, False])
+def test_a_process_is_told_from_another_one_with_its_number(
+    monkeypatch: pytest.MonkeyPatch, told_by_the_system: bool
+) -> None:
+    if not told_by_the_system:  # as where a process cannot be watched
+        monkeypatch.delattr(os, "pidfd_open")
+    with subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"]) as child:
+        now, before = identify(child.pid), Process(child.pid, "another boot/1")
+        assert now is not None
+        send(before, signal.SIGKILL)
+        assert wait_for_end(before, 0)
+        assert not wait_for_end(now, 0)
+        send(now, signal.SIGKILL)
+        assert wait_for_end(now, PATIENCE_S), "a zombie has ended"
 
 
 # --- the generated inventory ---
