@@ -129,7 +129,7 @@ class Stage:
                 if seen.writes]  # fmt: skip
 
     def quiet(self) -> None:
-        """No strategy runs and none of their orders is left to cancel, so that every writing request is a response's."""
+        """No strategy runs and none of their orders is left to cancel, so that every write is a response's."""
         for strategy in self.system.strategies():
             self.system.set_running(strategy.id, False)
         wait_until(lambda: not any(state.open_orders for state in self.system.exchanges().values()), PATIENCE_S)
