@@ -1,0 +1,108 @@
+# Copyright: (c) 2026, hft-incident contributors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+# SPDX-License-Identifier: Apache-2.0
+"""What a drill's score draws from a venue's happenings, held against a book that is kept order by order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hft_incident.drill import count_at, emptied_for_good, empty_between
+from hft_incident.lab.lab import Happening
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> list[Happening]:
+    """What a venue can tell: orders placed and then, perhaps, gone; in order of time, several at one moment."""
+    happenings: list[Happening] = []
+    live: list[int] = []
+    at = 0.0
+    for number in range(draw(st.integers(0, 12))):
+        at += draw(st.sampled_from([0.0, 1.0, 2.0]))
+        if live and draw(st.booleans()):
+            gone = live.pop(draw(st.integers(0, len(live) - 1)))
+            happenings.append(Happening(at, draw(st.sampled_from(["canceled", "filled"])), gone, "BTCUSDT"))
+        else:
+            live.append(number)
+            happenings.append(Happening(at, "placed", number, "BTCUSDT"))
+    return happenings
+
+
+#: On a happening, between two, before the first and after the last.
+moments = st.integers(-1, 60).map(lambda half: half / 2)
+
+
+def book(happenings: Sequence[Happening], at: float) -> set[int]:
+    """The orders that are live at a moment, what happens at it included."""
+    live: set[int] = set()
+    for happening in happenings:
+        if happening.at <= at:
+            (live.add if happening.kind == "placed" else live.discard)(happening.order_id)
+    return live
+
+
+@given(histories(), moments)
+def test_the_count_is_the_size_of_the_book(happenings: list[Happening], at: float) -> None:
+    assert count_at(happenings, at) == len(book(happenings, at))
+
+
+@given(histories(), moments, moments)
+def test_nothing_came_between_two_moments_unless_an_order_was_placed_there(
+    happenings: list[Happening], start: float, end: float
+) -> None:
+    placed = [happening.at for happening in happenings if happening.kind == "placed"]
+    assert empty_between(happenings, start, end) == (not [at for at in placed if start < at < end])
+
+
+@given(histories(), moments)
+def test_from_the_moment_it_was_emptied_on_the_book_stays_empty_until_trading_resumes(
+    happenings: list[Happening], before: float
+) -> None:
+    emptied = emptied_for_good(happenings, before)
+    if emptied is None:
+        return
+    assert emptied < before
+    for moment in {emptied, *(happening.at for happening in happenings)}:
+        if emptied <= moment < before:
+            assert not book(happenings, moment)
+
+
+@given(histories(), moments)
+def test_it_is_never_called_emptied_while_an_order_is_live(happenings: list[Happening], before: float) -> None:
+    past = [happening for happening in happenings if happening.at < before]
+    emptied = emptied_for_good(happenings, before)
+    assert (emptied is None) == (not past or bool(book(past, before)))
+
+
+@given(histories(), moments)
+def test_it_was_emptied_by_the_last_order_that_left_and_not_sooner(happenings: list[Happening], before: float) -> None:
+    emptied = emptied_for_good(happenings, before)
+    if emptied is not None:
+        assert [happening.kind for happening in happenings if happening.at == emptied][-1] != "placed"
+        assert not [happening for happening in happenings if emptied < happening.at < before]
+
+
+def test_an_order_that_lands_late_moves_the_containment() -> None:
+    happenings = [
+        Happening(1.0, "placed", 1, "X"),
+        Happening(2.0, "canceled", 1, "X"),
+        Happening(3.0, "placed", 2, "X"),
+        Happening(4.0, "filled", 2, "X"),
+    ]
+    assert emptied_for_good(happenings, 2.5) == 2.0
+    assert emptied_for_good(happenings, 3.5) is None
+    assert emptied_for_good(happenings, float("inf")) == 4.0
+    assert not empty_between(happenings, 2.0, 5.0)
+    assert empty_between(happenings, 3.0, 5.0)
+
+
+def test_a_placement_at_the_moment_of_resumption_does_not_undo_the_containment() -> None:
+    happenings = [
+        Happening(1.0, "placed", 1, "X"),
+        Happening(2.0, "canceled", 1, "X"),
+        Happening(3.0, "placed", 2, "X"),
+    ]
+    assert emptied_for_good(happenings, 3.0) == 2.0
