@@ -208,9 +208,8 @@ class CallbackModule(CallbackBase):
         self._doubt(run)
         counts = {"tasks": run.tasks, "failed": run.failed, "unreachable": run.unreachable}
         refused = self._refused(run) if run.outcome() == "usage" else []
-        self._write(
-            [*refused, ("run.finished", {"run": run.id, **counts, "outcome": run.outcome(), "reason": run.complaint})]
-        )
+        ended = {"run": run.id, **counts, "outcome": run.outcome(), "reason": run.complaint or None}
+        self._write([*refused, ("run.finished", ended)])
         outcome = run.outcome()  # again: that line may have failed to be written
         self._run = None
         if self._opened_here == run.incident.id:
