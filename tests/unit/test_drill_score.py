@@ -22,7 +22,8 @@ def histories(draw: st.DrawFn) -> list[Happening]:
     at = 0.0
     for number in range(draw(st.integers(0, 12))):
         at += draw(st.sampled_from([0.0, 1.0, 2.0]))
-        if live and draw(st.booleans()):
+        leaves = draw(st.booleans())
+        if live and leaves:
             gone = live.pop(draw(st.integers(0, len(live) - 1)))
             happenings.append(Happening(at, draw(st.sampled_from(["canceled", "filled"])), gone, "BTCUSDT"))
         else:

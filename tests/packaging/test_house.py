@@ -1,0 +1,77 @@
+# Copyright: (c) 2026, hft-incident contributors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+# SPDX-License-Identifier: Apache-2.0
+"""The rules of the house hold, the check that holds them bites, and the README names commands that exist."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hft_incident.cli import COMMANDS
+
+ROOT = Path(__file__).resolve().parents[2]
+UTILS = "collections/ansible_collections/hft/incident/plugins/module_utils"
+
+
+def check_imports(root: Path) -> subprocess.CompletedProcess[str]:
+    program = root / "tools" / "check_imports.py"
+    return subprocess.run([sys.executable, program], capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    for folder in ("src", "collections", "tools"):
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    return tmp_path
+
+
+def test_every_import_obeys_the_layers() -> None:
+    done = check_imports(ROOT)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize(
+    ("file", "line", "said"),
+    [
+        (f"{UTILS}/venues/binance.py", "import requests", "may not import requests"),
+        (f"{UTILS}/http_client.py", "from ansible.module_utils.urls import open_url", "on the red button's path"),
+        (f"{UTILS}/venues/api.py", "def late():\n    import yaml", "may not import yaml"),
+        (f"{UTILS}/reconciliation.py", "from hft_incident import outcome", "may not import hft_incident.outcome"),
+        ("src/hft_incident/responder.py", "from .lab import lab", "only the command line and the drill"),
+        ("src/hft_incident/lab/keys.py", f"from {'ansible_collections.hft.incident.plugins'} import module_utils",
+         "the lab may not import"),
+        ("src/elsewhere.py", "", "belongs to no layer"),
+    ],
+)  # fmt: skip
+def test_a_planted_violation_is_found(copy: Path, file: str, line: str, said: str) -> None:
+    with open(copy / file, "a", encoding="utf-8") as source:
+        source.write(f"\n{line}\n")
+    done = check_imports(copy)
+    assert done.returncode == 1
+    assert said in done.stdout
+    assert Path(file).name in done.stdout
+
+
+def test_the_commands_of_the_readme_exist() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    made = set(re.findall(r"^make ([a-z]+)|`make ([a-z]+)`", text, re.MULTILINE))
+    named = {first or second for first, second in made}
+    assert {"drill", "test", "lint", "bench"} <= named
+    assert named <= targets
+    assert set(re.findall(r"hft-incident ([a-z]+)\b", text)) <= set(COMMANDS)
+
+
+def test_the_files_that_the_readme_names_exist() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    links = re.findall(r"\]\(([^)#:]+)\)", text) + re.findall(
+        r"`((?:tools|tests|src|playbooks|inventory)/[^`\s…]*)`", text
+    )
+    assert links
+    assert [link for link in links if not (ROOT / link).exists()] == []
