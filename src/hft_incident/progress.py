@@ -89,15 +89,22 @@ class Lines:
     def __init__(self, stream: TextIO) -> None:
         self._stream: TextIO | None = stream
         self._now = Situation()
+        self._ended: set[str] = set()
 
     def event(self, event: Event) -> None:
         self._now.take(event)
+        if event.kind == "task.finished":
+            self._ended.add(plain(str(event.data.get("task"))))
         told = telling(event)
         if told:
             self._print(f"{offset(self._now.opened_at or event.at, event.at)}  {told}")
 
     def step(self, name: str) -> None:
-        self._print(f"{self._now.elapsed()}  {plain(name)} …")
+        """Told while it is under way; one that is over by the time it is heard of is told by what it did."""
+        if plain(name) in self._ended:
+            self._ended.discard(plain(name))
+        else:
+            self._print(f"{self._now.elapsed()}  {plain(name)} …")
 
     def _print(self, line: str) -> None:
         if self._stream is None:

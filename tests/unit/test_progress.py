@@ -73,6 +73,16 @@ def test_a_step_is_told_as_it_starts() -> None:
     assert stream.getvalue().splitlines()[-1].endswith("  Cancel everything …")
 
 
+def test_a_step_that_is_over_already_is_not_told_as_if_it_began() -> None:
+    stream = io.StringIO()
+    view = Lines(stream)
+    view.event(event("task.finished", task="Close the incident", status="ok", host="localhost"))
+    view.step("Close the incident")
+    assert "Close the incident" not in stream.getvalue()
+    view.step("Close the incident")
+    assert stream.getvalue().endswith("Close the incident …\n")
+
+
 def test_a_terminal_that_is_gone_is_left_alone() -> None:
     stream = Gone()
     view = Lines(stream)
