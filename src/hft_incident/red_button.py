@@ -22,6 +22,8 @@ from ansible_collections.hft.incident.plugins.module_utils.settings import Setti
 from . import venues_file
 
 EXIT_CLEAR, EXIT_USAGE, EXIT_UNPROVEN = 0, 2, 3
+#: How long (s) the record waits for the first requests to leave: what it loads would take the interpreter from them.
+RECORD_AFTER_S = 0.1
 
 EXAMPLES = """examples:
   hft-incident kill --reason "runaway quoting"
@@ -161,10 +163,12 @@ class _Record:
     def __init__(self, order: KillOrder, path: str) -> None:
         self._order = order
         self._path = path
+        self._over = threading.Event()
         self._thread = threading.Thread(target=self._open, daemon=True)
         self._thread.start()
 
     def _open(self) -> None:
+        self._over.wait(RECORD_AFTER_S)
         self._write(
             "kill.ordered",
             {
@@ -177,6 +181,7 @@ class _Record:
         )
 
     def close(self, result: KillResult) -> None:
+        self._over.set()
         self._thread.join(timeout=1.0)
         self._write("kill.verified", result.to_json())
 
