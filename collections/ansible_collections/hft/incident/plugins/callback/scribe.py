@@ -5,33 +5,6 @@
 
 from __future__ import annotations
 
-import atexit
-import os
-import time
-import uuid
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
-
-from ansible import constants as C  # noqa: N812  the name every plugin uses
-from ansible import context
-from ansible.plugins.callback import CallbackBase
-from ansible.utils.vars import load_extra_vars
-
-from ansible_collections.hft.incident.plugins.module_utils.chain import draft
-from ansible_collections.hft.incident.plugins.module_utils.errors import EXIT_CODES, IncidentError
-from ansible_collections.hft.incident.plugins.module_utils.incident import (
-    ENV_DIR,
-    ENV_ID,
-    PHASES,
-    TYPES,
-    Incident,
-    doubts,
-    find,
-    open_incident,
-    state_of,
-)
-
 DOCUMENTATION = r"""
 name: scribe
 type: aggregate
@@ -68,6 +41,33 @@ enable: |
   [defaults]
   callbacks_enabled = hft.incident.scribe
 """
+
+import atexit
+import os
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ansible import constants as C  # noqa: N812  the name every plugin uses
+from ansible import context
+from ansible.plugins.callback import CallbackBase
+from ansible.utils.vars import load_extra_vars
+
+from ansible_collections.hft.incident.plugins.module_utils.chain import draft
+from ansible_collections.hft.incident.plugins.module_utils.errors import EXIT_CODES, IncidentError
+from ansible_collections.hft.incident.plugins.module_utils.incident import (
+    ENV_DIR,
+    ENV_ID,
+    PHASES,
+    TYPES,
+    Incident,
+    doubts,
+    find,
+    open_incident,
+    state_of,
+)
 
 INPUTS = ("exchange", "reason", "confirmed", "force")
 MESSAGE_LIMIT = 300
