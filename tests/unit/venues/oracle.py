@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 import ccxt
@@ -13,6 +13,8 @@ import ccxt
 from ansible_collections.hft.incident.plugins.module_utils.http_client import HttpClient, Request
 from ansible_collections.hft.incident.plugins.module_utils.secret_ref import Secret
 from ansible_collections.hft.incident.plugins.module_utils.venues.api import Credentials, Venue
+
+V = TypeVar("V", bound=Venue)
 
 NOW_MS = 1_795_478_400_123
 KEY = "k3yK3yk3yK3yk3yK3y"
@@ -29,11 +31,10 @@ class Wire(NamedTuple):
     body: str
 
 
-def adapter(build: type[Venue], **options: Any) -> Venue:
-    """An adapter at the frozen moment that can sign but not send."""
-    http = HttpClient("http://127.0.0.1:9")
+def adapter(build: type[V], http: HttpClient | None = None, **options: Any) -> V:
+    """An adapter at the frozen moment; without ``http`` it can sign but not send."""
     credentials = Credentials(Secret(KEY), Secret(SECRET), Secret(PASSPHRASE))
-    return build(http, credentials, now=lambda: NOW_MS / 1000, **options)
+    return build(http or HttpClient("http://127.0.0.1:9"), credentials, now=lambda: NOW_MS / 1000, **options)
 
 
 def ccxt_exchange(exchange_id: str, **options: Any) -> Any:

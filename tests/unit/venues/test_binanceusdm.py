@@ -31,7 +31,8 @@ from ansible_collections.hft.incident.plugins.module_utils.venues.errors import 
     VenueError,
 )
 
-from . import answering, oracle
+from . import oracle, stub
+from .stub import FALSE_EMPTY, FALSE_EMPTY_LIST, Reply
 
 ORDERS, ALGO_ORDERS = BinanceUsdm.ORDERS.path, BinanceUsdm.ALGO_ORDERS.path
 CANCEL, CANCEL_ALGO, FILLS = BinanceUsdm.CANCEL.path, BinanceUsdm.CANCEL_ALGO.path, BinanceUsdm.FILLS.path
@@ -150,18 +151,18 @@ def test_every_request_is_the_one_ccxt_would_send(call: Call, api: str) -> None:
 
 
 def test_open_orders_are_regular_and_conditional_ones() -> None:
-    adapter, http = answering.venue(BinanceUsdm, {ORDERS: [LIMIT_ORDER], ALGO_ORDERS: [STOP_ORDER]})
+    adapter, http = stub.venue(BinanceUsdm, {ORDERS: [LIMIT_ORDER], ALGO_ORDERS: [STOP_ORDER]})
     limit, stop = adapter.open_orders()
     assert limit == ("1917641", "BTCUSDT", "linear", "buy", Decimal("0.25"), Decimal("9300.5"), False, "abc")
     assert stop[:7] == ("2148627", "BNBUSDT", "linear", "sell", Decimal("0.01"), None, True)
-    assert {path for _, path, _ in http.asked} == {ORDERS, ALGO_ORDERS}
+    assert {asked.path for asked in http.asked} == {ORDERS, ALGO_ORDERS}
 
 
 def test_cancel_all_asks_once_for_each_symbol_and_kind() -> None:
-    adapter, http = answering.venue(BinanceUsdm, {CANCEL: DONE, CANCEL_ALGO: DONE})
+    adapter, http = stub.venue(BinanceUsdm, {CANCEL: DONE, CANCEL_ALGO: DONE})
     orders = [listed("BTCUSDT"), listed("BTCUSDT"), listed("ETHUSDT"), listed("BTCUSDT", conditional=True)]
     assert adapter.cancel_all(orders).rejected == ()
-    assert sorted((method, path, query["symbol"]) for method, path, query in http.asked) == [
+    assert sorted((asked.method, asked.path, asked.query["symbol"]) for asked in http.asked) == [
         ("DELETE", CANCEL_ALGO, "BTCUSDT"),
         ("DELETE", CANCEL, "BTCUSDT"),
         ("DELETE", CANCEL, "ETHUSDT"),
@@ -169,8 +170,9 @@ def test_cancel_all_asks_once_for_each_symbol_and_kind() -> None:
 
 
 def test_nothing_to_cancel_is_no_rejection_and_a_refusal_is_one() -> None:
-    nothing, refused = {"code": -2011, "msg": "Unknown order sent."}, {"code": -1121, "msg": "Invalid symbol."}
-    adapter, _ = answering.venue(BinanceUsdm, {CANCEL: nothing, CANCEL_ALGO: refused}, status=400)
+    nothing = Reply({"code": -2011, "msg": "Unknown order sent."}, 400)
+    refused = Reply({"code": -1121, "msg": "Invalid symbol."}, 400)
+    adapter, _ = stub.venue(BinanceUsdm, {CANCEL: nothing, CANCEL_ALGO: refused})
     reply = adapter.cancel_all([listed("BTCUSDT"), listed("BTCUSDT", conditional=True)])
     assert reply == (0, ("DELETE /fapi/v1/algoOpenOrders: Invalid symbol. (-1121)",))
 
@@ -180,7 +182,7 @@ def test_positions_and_balances_leave_out_what_is_zero() -> None:
         BinanceUsdm.POSITIONS.path: [POSITION, {**POSITION, "positionAmt": "0"}],
         BinanceUsdm.BALANCES.path: [BALANCE, {**BALANCE, "asset": "BNB", "balance": "0.00000000"}],
     }
-    adapter, _ = answering.venue(BinanceUsdm, replies)
+    adapter, _ = stub.venue(BinanceUsdm, replies)
     assert adapter.positions() == [
         ("ADAUSDT", "linear", Decimal(-30), Decimal("0.385"), Decimal("-0.76427700"), "base")
     ]
@@ -190,29 +192,29 @@ def test_positions_and_balances_leave_out_what_is_zero() -> None:
 def test_a_full_page_of_fills_is_followed_by_the_next() -> None:
     start = oracle.NOW_MS - 10_000
     first = [trade(n, start + n) for n in range(FILLS_A_PAGE)]
-    adapter, http = answering.venue(BinanceUsdm, {FILLS: (first, [first[-1], trade(FILLS_A_PAGE, start + 2000)])})
+    adapter, http = stub.venue(BinanceUsdm, {FILLS: (first, [first[-1], trade(FILLS_A_PAGE, start + 2000)])})
     fills = adapter.fills(start, ["BTCUSDT"])
     assert sorted(int(fill.id) for fill in fills) == list(range(FILLS_A_PAGE + 1))
     assert (fills[0].side, fills[0].fee, fills[0].fee_asset) == ("sell", Decimal("-0.07819010"), "USDT")
-    assert [query["startTime"] for _, _, query in http.asked] == [str(start), str(start + FILLS_A_PAGE - 1)]
+    assert [asked.query["startTime"] for asked in http.asked] == [str(start), str(start + FILLS_A_PAGE - 1)]
 
 
 def test_fills_of_more_than_a_week_are_read_week_by_week() -> None:
     start = oracle.NOW_MS - FILLS_SPAN_MS - 1000
-    adapter, http = answering.venue(BinanceUsdm, {FILLS: ([trade(1, start)], [trade(2, oracle.NOW_MS)])})
+    adapter, http = stub.venue(BinanceUsdm, {FILLS: ([trade(1, start)], [trade(2, oracle.NOW_MS)])})
     assert [fill.id for fill in adapter.fills(start, ["BTCUSDT"])] == ["1", "2"]
-    assert all(int(query["endTime"]) - int(query["startTime"]) == FILLS_SPAN_MS for _, _, query in http.asked)
+    assert all(int(asked.query["endTime"]) - int(asked.query["startTime"]) == FILLS_SPAN_MS for asked in http.asked)
 
 
 def test_a_page_of_fills_that_repeats_itself_is_malformed() -> None:
     full = [trade(n, oracle.NOW_MS - 1000) for n in range(FILLS_A_PAGE)]
-    adapter, _ = answering.venue(BinanceUsdm, {FILLS: full})
+    adapter, _ = stub.venue(BinanceUsdm, {FILLS: full})
     with pytest.raises(MalformedReply, match="same page"):
         adapter.fills(oracle.NOW_MS - 1000, ["BTCUSDT"])
 
 
 def test_the_right_answer_to_a_ping_is_an_empty_object() -> None:
-    adapter, _ = answering.venue(BinanceUsdm, {BinanceUsdm.PING.path: {}})
+    adapter, _ = stub.venue(BinanceUsdm, {BinanceUsdm.PING.path: {}})
     assert adapter.status().online
 
 
@@ -221,41 +223,40 @@ def test_time_and_ticker_are_the_venues_own() -> None:
         BinanceUsdm.TIME.path: {"serverTime": 1499827319559},
         BinanceUsdm.TICKER.path: {"symbol": "BTCUSDT", "lastPrice": "4.00000200", "closeTime": 1499869899040},
     }
-    adapter, _ = answering.venue(BinanceUsdm, replies)
+    adapter, _ = stub.venue(BinanceUsdm, replies)
     assert adapter.server_time() == 1499827319559
     assert adapter.ticker() == ("BTCUSDT", Decimal("4.000002"), 1499869899040)
 
 
-PROVES_NOTHING = {name: body for name, body in answering.FALSE_EMPTY.items() if name != "an empty list"}
 LISTINGS = {"positions": BinanceUsdm.POSITIONS.path, "balances": BinanceUsdm.BALANCES.path}
 
 
 @pytest.mark.parametrize("broken", [ORDERS, ALGO_ORDERS])
-@pytest.mark.parametrize("body", PROVES_NOTHING.values(), ids=list(PROVES_NOTHING))
+@pytest.mark.parametrize("body", FALSE_EMPTY_LIST.values(), ids=list(FALSE_EMPTY_LIST))
 def test_open_orders_need_a_list_of_each_kind(broken: str, body: bytes) -> None:
-    adapter, _ = answering.venue(BinanceUsdm, {ORDERS: [], ALGO_ORDERS: [], broken: body})
+    adapter, _ = stub.venue(BinanceUsdm, {ORDERS: [], ALGO_ORDERS: [], broken: body})
     with pytest.raises(MalformedReply):
         adapter.open_orders()
 
 
 @pytest.mark.parametrize("operation", LISTINGS)
-@pytest.mark.parametrize("body", PROVES_NOTHING.values(), ids=list(PROVES_NOTHING))
+@pytest.mark.parametrize("body", FALSE_EMPTY_LIST.values(), ids=list(FALSE_EMPTY_LIST))
 def test_a_reply_that_proves_nothing_is_malformed(operation: str, body: bytes) -> None:
-    adapter, _ = answering.venue(BinanceUsdm, {LISTINGS[operation]: body})
+    adapter, _ = stub.venue(BinanceUsdm, {LISTINGS[operation]: body})
     with pytest.raises(MalformedReply):
         getattr(adapter, operation)()
 
 
-@pytest.mark.parametrize("body", PROVES_NOTHING.values(), ids=list(PROVES_NOTHING))
+@pytest.mark.parametrize("body", FALSE_EMPTY_LIST.values(), ids=list(FALSE_EMPTY_LIST))
 def test_fills_that_are_no_list_are_malformed(body: bytes) -> None:
-    adapter, _ = answering.venue(BinanceUsdm, {FILLS: body})
+    adapter, _ = stub.venue(BinanceUsdm, {FILLS: body})
     with pytest.raises(MalformedReply):
         adapter.fills(oracle.NOW_MS, ["BTCUSDT"])
 
 
-@pytest.mark.parametrize("body", [b for n, b in answering.FALSE_EMPTY.items() if n != "an empty object"], ids=str)
+@pytest.mark.parametrize("body", [b for n, b in FALSE_EMPTY.items() if n != "an empty object"], ids=str)
 def test_any_other_answer_to_a_ping_is_malformed(body: bytes) -> None:
-    adapter, _ = answering.venue(BinanceUsdm, {BinanceUsdm.PING.path: body})
+    adapter, _ = stub.venue(BinanceUsdm, {BinanceUsdm.PING.path: body})
     with pytest.raises(MalformedReply):
         adapter.status()
 
@@ -263,7 +264,7 @@ def test_any_other_answer_to_a_ping_is_malformed(body: bytes) -> None:
 @pytest.mark.parametrize("missing", ["orderId", "symbol", "side", "origQty", "executedQty", "price"])
 def test_a_listed_order_without_a_field_is_malformed(missing: str) -> None:
     row = {key: value for key, value in LIMIT_ORDER.items() if key != missing}
-    adapter, _ = answering.venue(BinanceUsdm, {ORDERS: [row], ALGO_ORDERS: []})
+    adapter, _ = stub.venue(BinanceUsdm, {ORDERS: [row], ALGO_ORDERS: []})
     with pytest.raises(MalformedReply, match=missing):
         adapter.open_orders()
 
@@ -282,10 +283,8 @@ def test_a_listed_order_without_a_field_is_malformed(missing: str) -> None:
     ],
 )
 def test_each_error_code_is_the_error_that_it_means(status: int, code: int, expected: type[VenueError]) -> None:
-    refused = {"code": code, "msg": "no"}
-    adapter, _ = answering.venue(
-        BinanceUsdm, {ORDERS: refused, ALGO_ORDERS: refused}, status=status, headers={"retry-after": "7"}
-    )
+    refused = Reply({"code": code, "msg": "no"}, status, {"retry-after": "7"})
+    adapter, _ = stub.venue(BinanceUsdm, {ORDERS: refused, ALGO_ORDERS: refused})
     with pytest.raises(VenueError) as caught:
         adapter.open_orders()
     assert type(caught.value) is expected

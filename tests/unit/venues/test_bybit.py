@@ -15,8 +15,8 @@ from ansible_collections.hft.incident.plugins.module_utils.venues import errors
 from ansible_collections.hft.incident.plugins.module_utils.venues.api import Call, OpenOrder
 from ansible_collections.hft.incident.plugins.module_utils.venues.bybit import ERRORS, RECV_WINDOW_MS, Bybit
 
-from . import oracle
-from .answers import HOLLOW, Answer, Asked, answered
+from . import oracle, stub
+from .stub import FALSE_EMPTY, Answer, Asked, Reply
 
 LINEAR = {"category": "linear", "settleCoin": "USDT"}
 CURSOR = "f5f2d355-9a11-4af3-9b83-aa1d6ab6ddfe%3A1757837618905%2Caee7453a"
@@ -98,7 +98,7 @@ def order(line: str, symbol: str = "BTCUSDT", *, conditional: bool = False) -> O
 
 
 def test_an_order_is_read_with_what_remains_of_it() -> None:
-    venue, _ = answered(Bybit, with_orders({"spot": [ORDER, STOP]}))
+    venue, _ = stub.venue(Bybit, with_orders({"spot": [ORDER, STOP]}))
     plain, stop = venue.open_orders()
     assert plain == OpenOrder(
         id="fd4300ae-7847-404e-b947-b46980a4d140",
@@ -113,7 +113,7 @@ def test_an_order_is_read_with_what_remains_of_it() -> None:
 
 
 def test_every_product_line_is_listed() -> None:
-    venue, http = answered(Bybit, with_orders({line: [ORDER] for line in Bybit.all_lines}))
+    venue, http = stub.venue(Bybit, with_orders({line: [ORDER] for line in Bybit.all_lines}))
     assert sorted(found.line for found in venue.open_orders()) == sorted(Bybit.all_lines)
     assert sorted(asked.query.get("settleCoin", "-") for asked in http.asked) == ["-"] * 4 + ["USDC", "USDT"]
 
@@ -124,13 +124,13 @@ def test_pages_are_followed_to_the_last() -> None:
         rows = [{**ORDER, "orderId": f"{number}-{i}"} for i in range(50 if number < 2 else 0)]
         return ok({"category": "spot", "list": rows, "nextPageCursor": f"p{number + 1}"})
 
-    venue, http = answered(Bybit, answer, lines=["spot"])
+    venue, http = stub.venue(Bybit, answer, lines=["spot"])
     assert len({found.id for found in venue.open_orders()}) == 100
     assert [asked.query.get("cursor") for asked in http.asked] == [None, "p1", "p2"]
 
 
 def test_a_cursor_that_comes_again_is_malformed() -> None:
-    venue, _ = answered(
+    venue, _ = stub.venue(
         Bybit, lambda _: ok({"category": "spot", "list": [ORDER], "nextPageCursor": "same"}), lines=["spot"]
     )
     with pytest.raises(errors.MalformedReply, match="same page"):
@@ -142,7 +142,7 @@ def test_pages_without_end_are_malformed() -> None:
         number = int(asked.query.get("cursor", "0"))
         return ok({"category": "spot", "list": [ORDER], "nextPageCursor": str(number + 1)})
 
-    venue, _ = answered(Bybit, answer, lines=["spot"])
+    venue, _ = stub.venue(Bybit, answer, lines=["spot"])
     with pytest.raises(errors.MalformedReply, match="more than"):
         venue.open_orders()
 
@@ -171,9 +171,9 @@ WRONG_ENVELOPES = [
 
 
 @pytest.mark.parametrize("operation", LISTINGS)
-@pytest.mark.parametrize("body", [*HOLLOW, *WRONG_ENVELOPES], ids=str)
+@pytest.mark.parametrize("body", [*FALSE_EMPTY.values(), *WRONG_ENVELOPES], ids=str)
 def test_what_is_no_valid_reply_never_means_empty(operation: str, body: Any) -> None:
-    venue, _ = answered(Bybit, lambda _: body)
+    venue, _ = stub.venue(Bybit, lambda _: body)
     with pytest.raises(errors.MalformedReply):
         LISTINGS[operation](venue)
 
@@ -189,7 +189,7 @@ def test_what_is_no_valid_reply_never_means_empty(operation: str, body: Any) -> 
     ids=str,
 )
 def test_a_list_without_its_cursor_or_of_another_category_is_malformed(result: dict[str, Any]) -> None:
-    venue, _ = answered(Bybit, lambda _: ok(result), lines=["spot"])
+    venue, _ = stub.venue(Bybit, lambda _: ok(result), lines=["spot"])
     with pytest.raises(errors.MalformedReply):
         venue.open_orders()
 
@@ -197,14 +197,16 @@ def test_a_list_without_its_cursor_or_of_another_category_is_malformed(result: d
 @pytest.mark.parametrize("field", ["orderId", "symbol", "price", "qty", "side", "cumExecQty"])
 def test_an_order_without_a_field_we_rely_on_is_malformed(field: str) -> None:
     row = {name: value for name, value in ORDER.items() if name != field}
-    venue, _ = answered(Bybit, with_orders({"spot": [row]}))
+    venue, _ = stub.venue(Bybit, with_orders({"spot": [row]}))
     with pytest.raises(errors.MalformedReply):
         venue.open_orders()
 
 
 @pytest.mark.parametrize(("code", "kind"), ERRORS.items())
 def test_every_error_code_raises_what_it_means(code: int, kind: type[errors.VenueError]) -> None:
-    venue, _ = answered(Bybit, lambda asked: refused(code) if asked.path != Bybit.TIME.path else ok({"timeNano": "1"}))
+    venue, _ = stub.venue(
+        Bybit, lambda asked: refused(code) if asked.path != Bybit.TIME.path else ok({"timeNano": "1"})
+    )
     with pytest.raises(kind) as caught:
         venue.balances()
     assert type(caught.value) is kind
@@ -215,16 +217,16 @@ def test_every_error_code_raises_what_it_means(code: int, kind: type[errors.Venu
     ("answer", "kind"),
     [
         (refused(10001), errors.Rejected),
-        ((500, refused(99999)), errors.UnknownOutcome),
-        ((502, b"<html>"), errors.UnknownOutcome),
-        ((401, b""), errors.AuthError),
-        ((403, b"access too frequent"), errors.Banned),
-        ((429, b""), errors.RateLimited),
+        (Reply(refused(99999), 500), errors.UnknownOutcome),
+        (Reply(b"<html>", 502), errors.UnknownOutcome),
+        (Reply(b"", 401), errors.AuthError),
+        (Reply(b"access too frequent", 403), errors.Banned),
+        (Reply(b"", 429), errors.RateLimited),
     ],
     ids=str,
 )
 def test_codes_and_statuses_outside_the_table(answer: Any, kind: type[errors.VenueError]) -> None:
-    venue, _ = answered(Bybit, lambda _: answer)
+    venue, _ = stub.venue(Bybit, lambda _: answer)
     with pytest.raises(kind):
         venue.open_orders()
 
@@ -233,7 +235,7 @@ def test_a_refused_timestamp_is_mended_by_the_venues_clock() -> None:
     ahead = oracle.NOW_MS + 90_000
     wallet = ok({"list": [{"coin": [{"coin": "BTC", "walletBalance": "2", "locked": "0.5"}]}]})
     replies = iter([refused(10002), ok({"timeSecond": "0", "timeNano": f"{ahead}000000"}), wallet])
-    venue, http = answered(Bybit, lambda _: next(replies))
+    venue, http = stub.venue(Bybit, lambda _: next(replies))
     assert venue.balances()[0].available == Decimal("1.5")
     assert venue.now_ms() == ahead
     assert [asked.path for asked in http.asked][1] == Bybit.TIME.path
@@ -247,15 +249,15 @@ def test_a_classic_account_has_no_options_and_no_spreads_but_spot_must_answer() 
             else empty(asked)
         )
 
-    venue, _ = answered(Bybit, classic(("option", "spread")))
+    venue, _ = stub.venue(Bybit, classic(("option", "spread")))
     assert venue.open_orders() == []
-    venue, _ = answered(Bybit, classic(("spot",)))
+    venue, _ = stub.venue(Bybit, classic(("spot",)))
     with pytest.raises(errors.Rejected):
         venue.open_orders()
 
 
 def cancels(orders: list[OpenOrder]) -> list[dict[str, Any]]:
-    venue, http = answered(Bybit, lambda _: ok({"list": [], "success": "1"}))
+    venue, http = stub.venue(Bybit, lambda _: ok({"list": [], "success": "1"}))
     assert venue.cancel_all(orders).rejected == ()
     return sorted((asked.body for asked in http.asked), key=str)
 
@@ -305,28 +307,28 @@ def test_a_part_that_is_refused_is_reported_beside_the_others() -> None:
             return refused(10005)
         return ok({"list": [{"orderId": "1", "orderLinkId": ""}, {"orderId": "2", "orderLinkId": ""}]})
 
-    venue, _ = answered(Bybit, answer)
+    venue, _ = stub.venue(Bybit, answer)
     reply = venue.cancel_all([order("spot"), order("option")])
     assert reply.accepted == 2
     assert "10005" in reply.rejected[0]
 
 
 def test_nothing_to_cancel_is_no_rejection_and_no_success_is_one() -> None:
-    venue, _ = answered(Bybit, lambda _: refused(110001))
+    venue, _ = stub.venue(Bybit, lambda _: refused(110001))
     assert venue.cancel_all([order("spot")]) == (0, ())
-    venue, _ = answered(Bybit, lambda _: ok({"success": "0"}))
+    venue, _ = stub.venue(Bybit, lambda _: ok({"success": "0"}))
     assert len(venue.cancel_all([order("spot")]).rejected) == 1
 
 
 @pytest.mark.parametrize(("answer", "kind"), [(refused(10016), errors.UnknownOutcome), (b"{}", errors.MalformedReply)])
 def test_a_mass_cancel_of_which_nothing_is_known_raises(answer: Any, kind: type[errors.VenueError]) -> None:
-    venue, _ = answered(Bybit, lambda _: answer)
+    venue, _ = stub.venue(Bybit, lambda _: answer)
     with pytest.raises(kind):
         venue.cancel_all([])
 
 
 def test_a_ban_is_raised_even_where_other_parts_succeeded() -> None:
-    venue, _ = answered(Bybit, lambda asked: refused(10009) if asked.body["category"] == "spot" else ok({"list": []}))
+    venue, _ = stub.venue(Bybit, lambda asked: refused(10009) if asked.body["category"] == "spot" else ok({"list": []}))
     with pytest.raises(errors.Banned):
         venue.cancel_all([order("spot"), order("option")])
 
@@ -342,7 +344,7 @@ def test_positions_have_their_sign_and_unit() -> None:
         category = asked.query["category"]
         return ok({"category": category, "list": [row, flat] if category == "inverse" else [], "nextPageCursor": ""})
 
-    venue, _ = answered(Bybit, answer)
+    venue, _ = stub.venue(Bybit, answer)
     assert [position[:3] for position in venue.positions()] == [
         ("BTCUSD", "inverse", Decimal(-300)),
         ("BTC", "spot", Decimal("-0.5")),
@@ -352,7 +354,7 @@ def test_positions_have_their_sign_and_unit() -> None:
 
 
 def test_a_wallet_reply_without_an_account_is_malformed() -> None:
-    venue, _ = answered(Bybit, lambda _: ok({"list": []}))
+    venue, _ = stub.venue(Bybit, lambda _: ok({"list": []}))
     with pytest.raises(errors.MalformedReply):
         venue.balances()
 
@@ -376,7 +378,7 @@ def test_fills_come_oldest_first_and_funding_is_no_fill() -> None:
         found = rows if asked.query["category"] == "linear" else []
         return ok({"category": asked.query["category"], "list": found, "nextPageCursor": ""})
 
-    venue, _ = answered(Bybit, answer)
+    venue, _ = stub.venue(Bybit, answer)
     fills = venue.fills(oracle.NOW_MS - 1000)
     assert [fill.id for fill in fills] == ["e0", "e1"]
     assert fills[1][3:9] == ("sell", Decimal("0.1"), Decimal(90000), Decimal("0.5"), "USDT", 1795478399500)
@@ -394,7 +396,7 @@ def test_status_clock_and_market_data() -> None:
             {"category": "linear", "list": [{"symbol": "BTCUSDT", "price": "16618.49", "time": "1672052955758"}]}
         ),
     }
-    venue, _ = answered(Bybit, lambda asked: replies[asked.path])
+    venue, _ = stub.venue(Bybit, lambda asked: replies[asked.path])
     assert venue.status() == (False, "upgrade")
     assert venue.server_time() == 1688639403423
     assert venue.ticker() == ("BTCUSDT", Decimal("16618.49"), 1672052955758)

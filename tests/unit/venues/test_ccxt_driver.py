@@ -5,12 +5,9 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, cast
-from urllib.parse import urlsplit
 
 import ccxt
 import pytest
@@ -37,7 +34,8 @@ from ansible_collections.hft.incident.plugins.module_utils.venues.errors import 
     VenueError,
 )
 
-from . import answering, oracle
+from . import oracle, stub
+from .stub import FALSE_EMPTY, FALSE_EMPTY_LIST, Asked, Reply, Stub
 
 #: An empty listing as each venue answers it, on the lines named.
 EMPTY: dict[str, tuple[tuple[str, ...], Any]] = {
@@ -76,51 +74,34 @@ NO_LISTING: dict[str, list[Any]] = {
 }
 
 
-class Anything(HttpClient):
-    """Answers every request with the same reply; keeps what was asked."""
-
-    def __init__(self, reply: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> None:
-        super().__init__("http://127.0.0.1:9")
-        self.reply = reply if isinstance(reply, bytes) else json.dumps(reply).encode()
-        self.status = status
-        self.headers = headers or {}
-        self.asked: list[Request] = []
-
-    def send(self, request: Request) -> Response:
-        self.asked.append(request)
-        return Response(self.status, self.headers, self.reply)
-
-
 def driver(exchange_id: str, http: HttpClient, lines: tuple[str, ...] = ()) -> CcxtVenue:
-    venue = oracle.adapter(for_exchange(exchange_id), lines=lines)
-    venue.http = http
-    return cast(CcxtVenue, venue)
+    return oracle.adapter(cast(type[CcxtVenue], for_exchange(exchange_id)), http, lines=lines)
 
 
 @pytest.mark.parametrize("exchange_id", EMPTY)
 def test_the_venues_own_empty_listing_is_empty(exchange_id: str) -> None:
     lines, reply = EMPTY[exchange_id]
-    assert driver(exchange_id, Anything(reply), lines).open_orders() == []
+    assert driver(exchange_id, Stub.saying(reply), lines).open_orders() == []
 
 
 @pytest.mark.parametrize("exchange_id", EMPTY)
-@pytest.mark.parametrize("name", [name for name in answering.FALSE_EMPTY if name != "an empty list"])
+@pytest.mark.parametrize("name", FALSE_EMPTY_LIST)
 def test_no_false_empty_is_empty(exchange_id: str, name: str) -> None:
     lines, _ = EMPTY[exchange_id]
     with pytest.raises(UnknownOutcome):
-        driver(exchange_id, Anything(answering.FALSE_EMPTY[name]), lines).open_orders()
+        driver(exchange_id, Stub.saying(FALSE_EMPTY[name]), lines).open_orders()
 
 
 @pytest.mark.parametrize("exchange_id", [i for i in EMPTY if EMPTY[i][1] != []])
 def test_a_bare_list_is_no_listing_where_the_venue_has_an_envelope(exchange_id: str) -> None:
     with pytest.raises(UnknownOutcome):
-        driver(exchange_id, Anything([]), EMPTY[exchange_id][0]).open_orders()
+        driver(exchange_id, Stub.saying([]), EMPTY[exchange_id][0]).open_orders()
 
 
 @pytest.mark.parametrize(("exchange_id", "reply"), [(i, reply) for i in NO_LISTING for reply in NO_LISTING[i]], ids=str)
 def test_an_envelope_without_the_listing_is_unknown(exchange_id: str, reply: Any) -> None:
     with pytest.raises(UnknownOutcome):
-        driver(exchange_id, Anything(reply), EMPTY.get(exchange_id, (("spot",), None))[0]).open_orders()
+        driver(exchange_id, Stub.saying(reply), EMPTY.get(exchange_id, (("spot",), None))[0]).open_orders()
 
 
 #: Lists that ccxt asks for in part only: the line, what it asks for, and an empty answer.
@@ -137,14 +118,14 @@ def test_an_empty_answer_to_a_narrower_question_is_not_called_empty(
     exchange_id: str, line: str, asked: str, reply: Any
 ) -> None:
     with pytest.raises(Rejected, match=f"{asked} only, so an empty answer proves nothing"):
-        driver(exchange_id, Anything(reply), (line,)).open_orders()
+        driver(exchange_id, Stub.saying(reply), (line,)).open_orders()
 
 
 def test_isolated_margin_is_a_line_that_nothing_can_be_proven_of() -> None:
     assert "isolated" in for_exchange("binance").all_lines
     with pytest.raises(Rejected, match="by symbol only"):
-        driver("binance", Anything([]), ("spot", "isolated")).open_orders()
-    assert len(driver("binance", Anything([ORDER]), ("spot", "isolated")).open_orders()) == 1
+        driver("binance", Stub.saying([]), ("spot", "isolated")).open_orders()
+    assert len(driver("binance", Stub.saying([ORDER]), ("spot", "isolated")).open_orders()) == 1
 
 
 ORDER = {
@@ -162,37 +143,36 @@ ORDER = {
 
 
 def test_orders_come_with_the_venues_own_symbols_and_exact_numbers() -> None:
-    (order,) = driver("binance", Anything([ORDER]), ("spot",)).open_orders()
+    (order,) = driver("binance", Stub.saying([ORDER]), ("spot",)).open_orders()
     assert order == ("28", "BTCUSDT", "spot", "buy", Decimal("0.2"), Decimal("90000.1"), False, "mine")
 
 
 def test_a_venue_that_cancels_by_symbol_is_asked_once_a_symbol() -> None:
-    http = Anything([ORDER])
+    http = Stub.saying([ORDER])
     venue = driver("binance", http, ("spot",))
     orders = [*venue.open_orders(), OpenOrder("29", "ETHUSDT", "spot", "buy", Decimal(1), None)]
     http.asked.clear()
     venue.cancel_all([*orders, orders[0]._replace(id="30")])
     assert venue.cancel_needs_listing
-    assert [(r.method, urlsplit(r.target).path) for r in http.asked] == [("DELETE", "/api/v3/openOrders")] * 2
-    assert ["BTCUSDT" in r.target for r in http.asked] == [True, False]
+    assert [asked[:2] for asked in http.asked] == [("DELETE", "/api/v3/openOrders")] * 2
+    assert [asked.query["symbol"] for asked in http.asked] == ["BTCUSDT", "ETHUSDT"]
 
 
 def test_a_venue_that_cancels_everything_is_asked_once_without_a_listing() -> None:
-    http = Anything({"error": [], "result": {"count": 4}})
+    http = Stub.saying({"error": [], "result": {"count": 4}})
     venue = driver("kraken", http)
     venue.cancel_all([])
     assert not venue.cancel_needs_listing
-    assert [urlsplit(request.target).path for request in http.asked] == ["/0/private/CancelAll"]
+    assert [asked.path for asked in http.asked] == ["/0/private/CancelAll"]
 
 
 def test_a_line_that_cannot_be_cancelled_is_a_rejection_beside_the_others() -> None:
-    class SpotOnly(Anything):
-        def send(self, request: Request) -> Response:
-            reply = super().send(request)
-            return down if request.method == "POST" and b'"spot"' not in (request.body or b"") else reply
+    def spot_only(asked: Asked) -> Any:
+        if asked.method == "POST" and asked.body["category"] != "spot":
+            return Reply(b"<html>", 502)
+        return {"retCode": 0, "retMsg": "OK", "result": {"list": [{"orderId": "1"}], "success": "1"}, "time": 1}
 
-    down = Response(502, {}, b"<html>")
-    http = SpotOnly({"retCode": 0, "retMsg": "OK", "result": {"list": [{"orderId": "1"}], "success": "1"}, "time": 1})
+    http = Stub(spot_only)
     accepted, rejected = driver("bybit", http, ("spot", "swap.linear")).cancel_all([])
     assert accepted > 0
     assert len(rejected) == 1
@@ -202,21 +182,21 @@ def test_a_line_that_cannot_be_cancelled_is_a_rejection_beside_the_others() -> N
 
 def test_an_order_that_two_lines_list_is_listed_once_as_the_first_has_it() -> None:
     row = {"orderId": "1", "symbol": "BTCUSDT", "side": "Buy", "qty": "1", "price": "9", "orderStatus": "New"}
-    http = Anything({"retCode": 0, "result": {"list": [row], "nextPageCursor": "", "category": "linear"}, "time": 1})
+    http = Stub.saying({"retCode": 0, "result": {"list": [row], "nextPageCursor": "", "category": "linear"}, "time": 1})
     (order,) = driver("bybit", http, ("swap.linear", "future.linear")).open_orders()
     assert (order.line, order.conditional) == ("swap.linear", False)
 
 
 def test_nothing_to_cancel_is_no_rejection_and_a_refusal_is_one() -> None:
     order = OpenOrder("28", "BTCUSDT", "spot", "buy", Decimal(1), None)
-    nothing = Anything({"code": -2011, "msg": "Unknown order sent."}, status=400)
+    nothing = Stub.saying(Reply({"code": -2011, "msg": "Unknown order sent."}, 400))
     assert driver("binance", nothing, ("spot",)).cancel_all([order]).rejected == ()
-    refused = Anything({"code": -1100, "msg": "Illegal characters."}, status=400)
+    refused = Stub.saying(Reply({"code": -1100, "msg": "Illegal characters."}, 400))
     assert "Illegal characters" in driver("binance", refused, ("spot",)).cancel_all([order]).rejected[0]
 
 
 def test_a_venue_that_ccxt_lists_by_symbol_only_is_never_called_empty() -> None:
-    http = Anything({"jsonrpc": "2.0", "result": []})
+    http = Stub.saying({"jsonrpc": "2.0", "result": []})
     with pytest.raises(Rejected, match="by symbol only"):
         driver("deribit", http).open_orders()
     assert http.asked == []
@@ -236,7 +216,7 @@ def test_a_venue_that_ccxt_lists_by_symbol_only_is_never_called_empty() -> None:
     ],
 )
 def test_ccxts_exceptions_become_ours(status: int, reply: Any, expected: type[VenueError]) -> None:
-    venue = driver("binance", Anything(reply, status, {"retry-after": "9"}), ("spot",))
+    venue = driver("binance", Stub.saying(Reply(reply, status, {"retry-after": "9"})), ("spot",))
     with pytest.raises(expected) as caught:
         venue.open_orders()
     if expected is RateLimited:
@@ -248,14 +228,13 @@ def test_ccxts_exceptions_become_ours(status: int, reply: Any, expected: type[Ve
 def test_maintenance_is_unavailable() -> None:
     reply = {"code": "50001", "msg": "Service temporarily unavailable", "data": []}
     with pytest.raises(Unavailable):
-        driver("okx", Anything(reply), ("spot",)).open_orders()
+        driver("okx", Stub.saying(reply), ("spot",)).open_orders()
 
 
 def test_a_key_revoked_after_it_worked_is_an_auth_error() -> None:
-    http = Anything([])
-    venue = driver("binance", http, ("spot",))
+    revoked = Reply({"code": -2015, "msg": "Invalid API-key, IP, or permissions for action."}, 401)
+    venue = driver("binance", Stub.saying([], revoked), ("spot",))
     assert venue.open_orders() == []
-    http.status, http.reply = 401, b'{"code": -2015, "msg": "Invalid API-key, IP, or permissions for action."}'
     with pytest.raises(AuthError):
         venue.open_orders()
 
@@ -280,49 +259,49 @@ def test_a_refused_time_stamp_is_mended_by_the_venues_clock() -> None:
     ahead = oracle.NOW_MS + 90_000
     times = {"serverTime": ahead}
     stale = {"code": -1021, "msg": "Timestamp for this request is outside of the recvWindow."}
-    venue, http = answering.venue(
+    venue, http = stub.venue(
         for_exchange("binance"), {"/api/v3/openOrders": (stale, []), "/api/v3/time": times}, lines=("spot",)
     )
     assert venue.open_orders() == []
-    stamps = [int(query["timestamp"]) for _, path, query in http.asked if path == "/api/v3/openOrders"]
+    stamps = [int(asked.query["timestamp"]) for asked in http.asked if asked.path == "/api/v3/openOrders"]
     assert stamps[1] - stamps[0] >= 89_000
 
 
 def test_a_time_stamp_that_stays_refused_is_a_clock_error() -> None:
     stale = {"code": -1021, "msg": "Timestamp for this request is outside of the recvWindow."}
     replies = {"/api/v3/openOrders": stale, "/api/v3/time": {"serverTime": oracle.NOW_MS}}
-    venue, _ = answering.venue(for_exchange("binance"), replies, lines=("spot",))
+    venue, _ = stub.venue(for_exchange("binance"), replies, lines=("spot",))
     with pytest.raises(ClockSkew):
         venue.open_orders()
 
 
 def test_what_is_sent_is_signed_by_ccxt_for_the_same_moment() -> None:
-    http = Anything([])
+    http = Stub.saying([])
     driver("binance", http, ("spot",)).open_orders()
     exchange = oracle.ccxt_exchange("binance")
     exchange.milliseconds = lambda: oracle.NOW_MS + 1  # ccxt reads the clock once for itself before it signs
     theirs = oracle.theirs(exchange, "openOrders", ["private", "GET"], "GET", {})
-    assert http.asked[0].target == theirs.target
-    assert http.asked[0].headers["X-MBX-APIKEY"] == oracle.KEY
+    assert http.asked[0].request.target == theirs.target
+    assert http.asked[0].request.headers["X-MBX-APIKEY"] == oracle.KEY
 
 
 def test_derivative_positions_are_signed_and_no_false_empty() -> None:
     row = {"symbol": "BTCUSDT", "side": "Sell", "size": "0.5", "avgPrice": "90000", "unrealisedPnl": "-3"}
     result = {"list": [{**row, "positionIdx": 0}], "nextPageCursor": "", "category": "linear"}
     reply = {"retCode": 0, "result": result, "time": 1}
-    (position,) = driver("bybit", Anything(reply), ("swap.linear",)).positions()
+    (position,) = driver("bybit", Stub.saying(reply), ("swap.linear",)).positions()
     assert (position.symbol, position.qty, position.unit) == ("BTCUSDT", Decimal("-0.5"), "contract")
     nothing = {"result": "success", "openPositions": [], "serverTime": "2020-07-22T14:39:12.376Z"}
-    assert driver("krakenfutures", Anything(nothing), ("swap.linear",)).positions() == []
+    assert driver("krakenfutures", Stub.saying(nothing), ("swap.linear",)).positions() == []
     with pytest.raises(UnknownOutcome):
-        driver("krakenfutures", Anything({"result": "success"}), ("swap.linear",)).positions()
+        driver("krakenfutures", Stub.saying({"result": "success"}), ("swap.linear",)).positions()
     with pytest.raises(MalformedReply):
-        driver("bybit", Anything({"retCode": 0, "result": {}}), ("swap.linear",)).positions()
+        driver("bybit", Stub.saying({"retCode": 0, "result": {}}), ("swap.linear",)).positions()
 
 
 def test_balances_are_exact_and_leave_out_what_is_zero() -> None:
     rows = [{"asset": "BTC", "free": "0.10000001", "locked": "0.2"}, {"asset": "ETH", "free": "0", "locked": "0"}]
-    venue = driver("binance", Anything({"balances": rows}), ("spot",))
+    venue = driver("binance", Stub.saying({"balances": rows}), ("spot",))
     assert venue.balances() == [("BTC", Decimal("0.30000001"), Decimal("0.10000001"))]
 
 

@@ -21,7 +21,7 @@ from ansible_collections.hft.incident.plugins.module_utils.venues.api import Bal
 from ansible_collections.hft.incident.plugins.module_utils.venues.kraken import MAX_FILL_PAGES, Kraken
 
 from . import oracle
-from .canned import FALSE_EMPTY, Canned
+from .stub import FALSE_EMPTY, Reply, Stub
 
 REQUESTS: list[tuple[Call, str, str]] = [
     (Kraken.TIME, "public", "Time"),
@@ -227,7 +227,7 @@ def test_a_request_that_cannot_get_its_turn_in_time_says_that_it_was_not_sent() 
     held = threading.Thread(target=kraken(Stuck("http://127.0.0.1:9"), "busy").open_orders)
     held.start()
     entered.wait()
-    impatient = Canned(OPEN_ORDERS)
+    impatient = Stub.saying(OPEN_ORDERS)
     impatient.request_timeout = 0.01
     try:
         with pytest.raises(errors.Unavailable, match="not sent"):
@@ -235,41 +235,41 @@ def test_a_request_that_cannot_get_its_turn_in_time_says_that_it_was_not_sent() 
     finally:
         leave.set()
         held.join()
-    assert impatient.sent == []
+    assert impatient.asked == []
 
 
 def test_an_invalid_nonce_is_signed_again_with_the_venues_clock_and_never_goes_back() -> None:
     refused = {"error": ["EAPI:Invalid nonce"]}
     time = {"error": [], "result": {"unixtime": 2_000_000_000, "rfc1123": ""}}
-    http = Canned(refused, time, OPEN_ORDERS)
+    http = Stub.saying(refused, time, OPEN_ORDERS)
     assert len(kraken(http, "behind").open_orders()) == 3
-    assert [request.target for request in http.sent] == [
+    assert [asked.path for asked in http.asked] == [
         "/0/private/OpenOrders",
         "/0/public/Time",
         "/0/private/OpenOrders",
     ]
-    assert int(body_of(http.sent[2])["nonce"]) >= 1_999_999_999_000_000
+    assert int(http.asked[2].body["nonce"]) >= 1_999_999_999_000_000
 
     ticks = itertools.count(1_700_000_000)
-    http = Canned(refused, {"error": [], "result": {"unixtime": 1, "rfc1123": ""}}, OPEN_ORDERS)
+    http = Stub.saying(refused, {"error": [], "result": {"unixtime": 1, "rfc1123": ""}}, OPEN_ORDERS)
     credentials = Credentials(Secret("ahead"), Secret(oracle.SECRET))
     Kraken(http, credentials, now=lambda: float(next(ticks))).open_orders()
-    first, _, second = http.sent
-    assert int(body_of(second)["nonce"]) >= int(body_of(first)["nonce"]) + 1_000_000, "this machine's clock went on"
+    first, _, second = http.asked
+    assert int(second.body["nonce"]) >= int(first.body["nonce"]) + 1_000_000, "this machine's clock went on"
 
 
 def test_a_nonce_refused_twice_says_so_and_stops() -> None:
     time = {"error": [], "result": {"unixtime": 1_700_000_000, "rfc1123": ""}}
     refused = {"error": ["EAPI:Invalid nonce"]}
-    http = Canned(refused, time, refused)
+    http = Stub.saying(refused, time, refused)
     with pytest.raises(errors.ClockSkew, match="another program"):
         kraken(http).open_orders()
-    assert len(http.sent) == 3
+    assert len(http.asked) == 3
 
 
 @pytest.mark.parametrize("secret", ["not base64!", "abc", "ünïcode=="])
 def test_a_secret_that_is_not_base64_is_named_and_never_shown(secret: str) -> None:
-    venue = Kraken(Canned(OPEN_ORDERS), Credentials(Secret("k"), Secret(secret)))
+    venue = Kraken(Stub.saying(OPEN_ORDERS), Credentials(Secret("k"), Secret(secret)))
     with pytest.raises(errors.AuthError, match="api_secret is not base64") as caught:
         venue.open_orders()
     assert secret not in str(caught.value)
@@ -279,7 +279,7 @@ def test_a_secret_that_is_not_base64_is_named_and_never_shown(secret: str) -> No
 
 
 def test_open_orders_of_every_line_and_kind_are_read() -> None:
-    plain, stop, trailing = kraken(Canned(OPEN_ORDERS)).open_orders()
+    plain, stop, trailing = kraken(Stub.saying(OPEN_ORDERS)).open_orders()
     assert (plain.id, plain.symbol, plain.line, plain.side) == ("OQCLML-BW3P3-BUCMWZ", "XBTUSD", "spot", "buy")
     assert (plain.qty, plain.price, plain.conditional) == (Decimal("0.875"), Decimal("30010"), False)
     assert (stop.line, stop.side, stop.qty, stop.price) == ("margin", "sell", Decimal("0.001"), Decimal("2577"))
@@ -288,20 +288,20 @@ def test_open_orders_of_every_line_and_kind_are_read() -> None:
 
 
 def test_no_open_orders_is_a_valid_answer() -> None:
-    assert kraken(Canned({"error": [], "result": {"open": {}}})).open_orders() == []
+    assert kraken(Stub.saying({"error": [], "result": {"open": {}}})).open_orders() == []
 
 
 def test_a_restriction_to_one_line_hides_no_order() -> None:
-    venue = Kraken(Canned(OPEN_ORDERS), Credentials(Secret("k"), Secret(oracle.SECRET)), lines=("spot",))
+    venue = Kraken(Stub.saying(OPEN_ORDERS), Credentials(Secret("k"), Secret(oracle.SECRET)), lines=("spot",))
     assert len(venue.open_orders()) == 3
 
 
 @pytest.mark.parametrize("listing", [True, False], ids=["with a listing", "without one"])
 def test_cancel_all_is_one_request_with_or_without_a_listing(listing: bool) -> None:
-    orders = kraken(Canned(OPEN_ORDERS)).open_orders() if listing else []
-    http = Canned({"error": [], "result": {"count": "3"}})
+    orders = kraken(Stub.saying(OPEN_ORDERS)).open_orders() if listing else []
+    http = Stub.saying({"error": [], "result": {"count": "3"}})
     assert kraken(http).cancel_all(orders).accepted == 3
-    assert [request.target for request in http.sent] == ["/0/private/CancelAll"]
+    assert [asked.path for asked in http.asked] == ["/0/private/CancelAll"]
 
 
 def test_balances_count_holds_and_credit_lines() -> None:
@@ -313,7 +313,7 @@ def test_balances_count_holds_and_credit_lines() -> None:
             "XETH": {"balance": "0.0000000000", "hold_trade": "0.0000000000"},
         },
     }
-    assert kraken(Canned(reply)).balances() == [
+    assert kraken(Stub.saying(reply)).balances() == [
         Balance("ZUSD", Decimal("25435.21"), Decimal("17185.45")),
         Balance("XXBT", Decimal("1.2435"), Decimal("0.4512")),
     ]
@@ -338,17 +338,17 @@ def test_positions_are_spot_holdings_and_signed_margin_positions() -> None:
             }
         ],
     }
-    assert kraken(Canned(balance, margin)).positions() == [
+    assert kraken(Stub.saying(balance, margin)).positions() == [
         Position("XXBT", "spot", Decimal(2)),
         Position("ETHUSDT", "margin", Decimal("-0.015"), Decimal("1424.9"), Decimal("-1.5")),
     ]
 
 
 def test_fills_come_from_every_page_oldest_first_and_none_from_before() -> None:
-    http = Canned(history(120, 0, 50), history(120, 50, 50), history(120, 100, 20))
+    http = Stub.saying(history(120, 0, 50), history(120, 50, 50), history(120, 100, 20))
     fills = kraken(http).fills(1688667796_880 - 110_000)
-    assert [body_of(request)["ofs"] for request in http.sent] == ["0", "50", "100"]
-    assert body_of(http.sent[0])["start"] == "1688667685"
+    assert [asked.body["ofs"] for asked in http.asked] == ["0", "50", "100"]
+    assert http.asked[0].body["start"] == "1688667685"
     assert len(fills) == 111
     assert fills == sorted(fills, key=lambda fill: fill.at_ms)
     assert fills[-1] == Fill(
@@ -379,32 +379,32 @@ def test_fills_name_the_pair_as_orders_do_and_the_quote_asset_of_the_fee(
     pair: str, symbol: str, fee_asset: str
 ) -> None:
     reply = {"error": [], "result": {"count": 1, "trades": {"T1": {**trade(0), "pair": pair}}}}
-    (fill,) = kraken(Canned(reply)).fills(0)
+    (fill,) = kraken(Stub.saying(reply)).fills(0)
     assert (fill.symbol, fill.fee_asset) == (symbol, fee_asset)
 
 
 def test_a_fill_that_arrives_between_two_pages_is_neither_lost_nor_doubled() -> None:
-    http = Canned(history(60, 0, 50), history(61, 49, 11))
+    http = Stub.saying(history(60, 0, 50), history(61, 49, 11))
     assert len(kraken(http).fills(0)) == 60
 
 
 @pytest.mark.parametrize("again", [history(120, 0, 50), history(120, 0, 0)], ids=["the same page", "an empty page"])
 def test_a_page_without_anything_new_while_more_is_announced_proves_nothing(again: dict[str, Any]) -> None:
-    http = Canned(history(120, 0, 50), again)
+    http = Stub.saying(history(120, 0, 50), again)
     with pytest.raises(errors.MalformedReply, match="nothing new"):
         kraken(http).fills(0)
-    assert len(http.sent) == 2
+    assert len(http.asked) == 2
 
 
 def test_pages_without_end_are_given_up() -> None:
-    http = Canned(*(history(10**6, number, 1) for number in range(MAX_FILL_PAGES + 1)))
+    http = Stub.saying(*(history(10**6, number, 1) for number in range(MAX_FILL_PAGES + 1)))
     with pytest.raises(errors.MalformedReply, match="no end"):
         kraken(http).fills(0)
 
 
 def test_time_status_and_ticker_are_read_without_a_key() -> None:
     def public(result: Any) -> Kraken:
-        return Kraken(Canned({"error": [], "result": result}), None)
+        return Kraken(Stub.saying({"error": [], "result": result}), None)
 
     assert public({"unixtime": 1688669448, "rfc1123": "Thu, 06 Jul 23 18:50:48 +0000"}).server_time() == 1688669448000
     assert public({"status": "online", "timestamp": "2023-07-06T18:52:00Z"}).status() == (True, "online")
@@ -419,7 +419,7 @@ def test_time_status_and_ticker_are_read_without_a_key() -> None:
 
 def test_a_warning_does_not_hide_the_result_that_comes_with_it() -> None:
     reply = {"error": ["WDatabase:Replication lag"], "result": OPEN_ORDERS["result"]}
-    assert len(kraken(Canned(reply)).open_orders()) == 3
+    assert len(kraken(Stub.saying(reply)).open_orders()) == 3
 
 
 # What proves nothing --------------------------------------------------------------------------------------------------
@@ -462,26 +462,26 @@ PARTIAL: dict[str, list[Any]] = {
 @pytest.mark.parametrize("read", READS.values(), ids=READS)
 def test_a_reply_outside_the_envelope_proves_nothing(read: Callable[[Kraken], object], body: Any) -> None:
     with pytest.raises(errors.MalformedReply):
-        read(kraken(Canned(body)))
+        read(kraken(Stub.saying(body)))
 
 
 @pytest.mark.parametrize(("name", "result"), [(name, result) for name, rows in PARTIAL.items() for result in rows])
 def test_a_result_without_what_is_relied_on_proves_nothing(name: str, result: Any) -> None:
     with pytest.raises(errors.MalformedReply):
-        READS[name](kraken(Canned({"error": [], "result": result})))
+        READS[name](kraken(Stub.saying({"error": [], "result": result})))
 
 
 def test_margin_positions_that_are_no_list_prove_nothing() -> None:
     empty: dict[str, Any] = {"error": [], "result": {}}
     with pytest.raises(errors.MalformedReply):
-        kraken(Canned(empty, empty)).positions()
+        kraken(Stub.saying(empty, empty)).positions()
 
 
 @pytest.mark.parametrize("field", ["vol", "vol_exec", "descr"])
 def test_an_order_without_a_field_that_is_relied_on_proves_nothing(field: str) -> None:
     row = {k: v for k, v in OPEN_ORDERS["result"]["open"]["OQCLML-BW3P3-BUCMWZ"].items() if k != field}  # type: ignore[index]  # a literal of mixed types
     with pytest.raises(errors.MalformedReply):
-        kraken(Canned({"error": [], "result": {"open": {"O1": row}}})).open_orders()
+        kraken(Stub.saying({"error": [], "result": {"open": {"O1": row}}})).open_orders()
 
 
 # Errors ---------------------------------------------------------------------------------------------------------------
@@ -517,13 +517,13 @@ def test_an_order_without_a_field_that_is_relied_on_proves_nothing(field: str) -
 )
 def test_each_error_asks_of_the_caller_what_it_means(code: str, kind: type[errors.VenueError]) -> None:
     with pytest.raises(errors.VenueError) as caught:
-        Kraken(Canned(b""), None).read(Kraken.CANCEL_ALL, 200, {"error": [code], "result": {}})
+        Kraken(Stub.saying(b""), None).read(Kraken.CANCEL_ALL, 200, {"error": [code], "result": {}})
     assert type(caught.value) is kind
     assert caught.value.code == code
 
 
 def test_a_throttled_key_knows_until_when() -> None:
-    venue = Kraken(Canned({"error": ["EService:Throttled: 1700000030"]}), None, now=lambda: 1_700_000_000.0)
+    venue = Kraken(Stub.saying({"error": ["EService:Throttled: 1700000030"]}), None, now=lambda: 1_700_000_000.0)
     with pytest.raises(errors.RateLimited) as caught:
         venue.status()
     assert caught.value.retry_after == 30.0
@@ -531,10 +531,10 @@ def test_a_throttled_key_knows_until_when() -> None:
 
 def test_the_venues_own_error_counts_under_any_http_status() -> None:
     with pytest.raises(errors.RateLimited) as caught:
-        kraken(Canned({"error": ["EAPI:Rate limit exceeded"]}, status=429, headers={"retry-after": "7"})).open_orders()
+        kraken(Stub.saying(Reply({"error": ["EAPI:Rate limit exceeded"]}, 429, {"retry-after": "7"}))).open_orders()
     assert caught.value.retry_after == 7.0
 
 
 def test_a_success_under_a_bad_http_status_is_unknown() -> None:
     with pytest.raises(errors.UnknownOutcome):
-        kraken(Canned({"error": [], "result": {"open": {}}}, status=520)).open_orders()
+        kraken(Stub.saying(Reply({"error": [], "result": {"open": {}}}, 520))).open_orders()

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -24,7 +23,7 @@ from ansible_collections.hft.incident.plugins.module_utils.venues.krakenfutures 
 )
 
 from . import oracle
-from .canned import FALSE_EMPTY, Canned
+from .stub import FALSE_EMPTY, Reply, Stub
 
 REQUESTS: list[tuple[Call, str, str, dict[str, Any]]] = [
     (KrakenFutures.TICKER, "public", "tickers/{symbol}", {"symbol": "PF_XBTUSD"}),
@@ -92,10 +91,6 @@ def futures(http: HttpClient) -> KrakenFutures:
     return KrakenFutures(http, Credentials(Secret("a-futures-key"), Secret(oracle.SECRET)))
 
 
-def query_of(target: str) -> dict[str, str]:
-    return {name: values[0] for name, values in parse_qs(urlsplit(target).query).items()}
-
-
 def fill(at_ms: int, number: int) -> dict[str, Any]:
     return {
         "fill_id": f"fill-{number}",
@@ -127,7 +122,7 @@ def test_every_call_of_the_adapter_is_checked_against_ccxt() -> None:
 
 
 def test_a_secret_that_is_not_base64_is_named_and_never_shown() -> None:
-    venue = KrakenFutures(Canned(success()), Credentials(Secret("k"), Secret("not base64!")))
+    venue = KrakenFutures(Stub.saying(success()), Credentials(Secret("k"), Secret("not base64!")))
     with pytest.raises(errors.AuthError, match="api_secret is not base64") as caught:
         venue.open_orders()
     assert "not base64!" not in str(caught.value)
@@ -137,7 +132,7 @@ def test_a_secret_that_is_not_base64_is_named_and_never_shown() -> None:
 
 
 def test_open_orders_of_every_line_and_untriggered_stops_are_read() -> None:
-    plain, stop = futures(Canned(success(openOrders=OPEN_ORDERS))).open_orders()
+    plain, stop = futures(Stub.saying(success(openOrders=OPEN_ORDERS))).open_orders()
     assert (plain.id, plain.symbol, plain.line) == ("59302619-41d2-4f0b-941f-7e7914760ad3", "PI_XBTUSD", "PI")
     assert (plain.side, plain.qty, plain.price, plain.conditional) == ("sell", Decimal(304), Decimal(10640), False)
     assert (stop.symbol, stop.line, stop.side, stop.qty) == ("PF_ETHUSD", "PF", "buy", Decimal("1.501"))
@@ -145,12 +140,12 @@ def test_open_orders_of_every_line_and_untriggered_stops_are_read() -> None:
 
 
 def test_no_open_orders_is_a_valid_answer() -> None:
-    assert futures(Canned(success(openOrders=[]))).open_orders() == []
+    assert futures(Stub.saying(success(openOrders=[]))).open_orders() == []
 
 
 def test_a_restriction_to_one_line_hides_no_order() -> None:
     credentials = Credentials(Secret("k"), Secret(oracle.SECRET))
-    venue = KrakenFutures(Canned(success(openOrders=OPEN_ORDERS)), credentials, lines=("PF",))
+    venue = KrakenFutures(Stub.saying(success(openOrders=OPEN_ORDERS)), credentials, lines=("PF",))
     assert len(venue.open_orders()) == 2
 
 
@@ -166,11 +161,9 @@ def test_a_restriction_to_one_line_hides_no_order() -> None:
 def test_cancel_all_is_one_request_and_tells_what_the_venue_said(
     outcome: dict[str, Any], accepted: int, rejected: tuple[str, ...]
 ) -> None:
-    http = Canned(success(cancelStatus={"receivedTime": SERVER_TIME, "cancelOnly": "all", **outcome}))
+    http = Stub.saying(success(cancelStatus={"receivedTime": SERVER_TIME, "cancelOnly": "all", **outcome}))
     assert futures(http).cancel_all([]) == (accepted, rejected)
-    assert [(request.method, request.target) for request in http.sent] == [
-        ("POST", "/derivatives/api/v3/cancelallorders")
-    ]
+    assert [(asked.method, asked.path) for asked in http.asked] == [("POST", "/derivatives/api/v3/cancelallorders")]
 
 
 def test_positions_are_signed_and_say_what_they_count() -> None:
@@ -180,7 +173,7 @@ def test_positions_are_signed_and_say_what_they_count() -> None:
         {"side": "long", "symbol": "FV_XRPXBT", "price": "1", "size": "7"},
         {"side": "long", "symbol": "PF_XBTUSD", "price": "1", "size": "0"},
     ]
-    assert futures(Canned(success(openPositions=rows))).positions() == [
+    assert futures(Stub.saying(success(openPositions=rows))).positions() == [
         Position("PI_XBTUSD", "PI", Decimal(-10000), Decimal("9392.7"), None, "usd"),
         Position("PF_FTMUSD", "PF", Decimal("1.5"), Decimal("0.4921"), Decimal("12.34"), "base"),
         Position("FV_XRPXBT", "FV", Decimal(7), Decimal(1), None, "contract"),
@@ -201,7 +194,7 @@ def test_balances_add_up_over_the_wallets() -> None:
             "type": "multiCollateralMarginAccount",
         },
     }
-    assert futures(Canned(success(accounts=accounts))).balances() == [
+    assert futures(Stub.saying(success(accounts=accounts))).balances() == [
         Balance("XBT", Decimal("0.7"), Decimal("0.65")),
         Balance("USDT", Decimal(1), Decimal("0.75")),
     ]
@@ -214,18 +207,18 @@ def test_fills_come_from_every_page_and_those_of_one_millisecond_are_kept_togeth
     edge = newest - (FILLS_PER_PAGE - 1) // 7
     second = [row for row in rows if row["fillTime"] <= fill(edge, 0)["fillTime"]][:FILLS_PER_PAGE]
     third = [row for row in rows if row["fillTime"] <= second[-1]["fillTime"]]
-    http = Canned(success(fills=first), success(fills=second), success(fills=third))
+    http = Stub.saying(success(fills=first), success(fills=second), success(fills=third))
     fills = futures(http).fills(0)
     assert {found.id for found in fills} == {row["fill_id"] for row in rows}
     assert fills == sorted(fills, key=lambda found: found.at_ms)
-    assert "lastFillTime" not in query_of(http.sent[0].target)
-    assert query_of(http.sent[1].target) == {"lastFillTime": fill(edge + 1, 0)["fillTime"]}
+    assert "lastFillTime" not in http.asked[0].query
+    assert http.asked[1].query == {"lastFillTime": fill(edge + 1, 0)["fillTime"]}
 
 
 def test_fills_from_before_are_left_out_and_end_the_search() -> None:
     newest = 1_700_000_000_000
     page = [fill(newest - number, number) for number in range(FILLS_PER_PAGE)]
-    http = Canned(success(fills=page))
+    http = Stub.saying(success(fills=page))
     assert futures(http).fills(newest - 1) == [
         Fill(
             f"fill-{number}",
@@ -240,14 +233,14 @@ def test_fills_from_before_are_left_out_and_end_the_search() -> None:
         )
         for number in (1, 0)
     ]
-    assert len(http.sent) == 1
+    assert len(http.asked) == 1
 
 
 def test_a_full_page_without_anything_new_proves_nothing() -> None:
-    http = Canned(success(fills=[fill(1_700_000_000_000, number) for number in range(FILLS_PER_PAGE)]))
+    http = Stub.saying(success(fills=[fill(1_700_000_000_000, number) for number in range(FILLS_PER_PAGE)]))
     with pytest.raises(errors.MalformedReply, match="nothing new"):
         futures(http).fills(0)
-    assert len(http.sent) == 2
+    assert len(http.asked) == 2
 
 
 def test_pages_without_end_are_given_up() -> None:
@@ -256,12 +249,12 @@ def test_pages_without_end_are_given_up() -> None:
         for page in range(MAX_FILL_PAGES + 1)
     ]
     with pytest.raises(errors.MalformedReply, match="no end"):
-        futures(Canned(*pages)).fills(0)
+        futures(Stub.saying(*pages)).fills(0)
 
 
 def test_time_status_and_ticker_come_from_one_public_reply() -> None:
     def public(**changes: Any) -> KrakenFutures:
-        return KrakenFutures(Canned(success(ticker={**TICKER, **changes})), None)
+        return KrakenFutures(Stub.saying(success(ticker={**TICKER, **changes})), None)
 
     assert public().server_time() == 1567703298138
     assert public().ticker() == ("PF_XBTUSD", Decimal("90030.5"), 1795428000250)
@@ -324,19 +317,19 @@ PARTIAL: dict[str, list[dict[str, Any]]] = {
 @pytest.mark.parametrize("read", READS.values(), ids=READS)
 def test_a_reply_outside_the_envelope_proves_nothing(read: Callable[[KrakenFutures], object], body: Any) -> None:
     with pytest.raises(errors.MalformedReply):
-        read(futures(Canned(body)))
+        read(futures(Stub.saying(body)))
 
 
 @pytest.mark.parametrize(("name", "members"), [(name, row) for name, rows in PARTIAL.items() for row in rows])
 def test_a_success_without_what_is_relied_on_proves_nothing(name: str, members: dict[str, Any]) -> None:
     with pytest.raises(errors.MalformedReply):
-        READS[name](futures(Canned(success(**members))))
+        READS[name](futures(Stub.saying(success(**members))))
 
 
 @pytest.mark.parametrize("text", [None, "", "soon", 1567703298138])
 def test_a_server_time_that_is_no_time_proves_nothing(text: Any) -> None:
     with pytest.raises(errors.MalformedReply):
-        futures(Canned({"result": "success", "ticker": TICKER, "serverTime": text})).server_time()
+        futures(Stub.saying({"result": "success", "ticker": TICKER, "serverTime": text})).server_time()
 
 
 # Errors ---------------------------------------------------------------------------------------------------------------
@@ -366,11 +359,11 @@ def test_each_error_asks_of_the_caller_what_it_means(
 ) -> None:
     body = {"error": code} if envelope == "error" else {"errors": [{"code": 92, "message": code}]}
     with pytest.raises(errors.VenueError) as caught:
-        futures(Canned({"result": "error", **body}, status=status)).open_orders()
+        futures(Stub.saying(Reply({"result": "error", **body}, status))).open_orders()
     assert type(caught.value) is kind
     assert caught.value.code == code
 
 
 def test_a_success_under_a_bad_http_status_is_unknown() -> None:
     with pytest.raises(errors.UnknownOutcome):
-        futures(Canned(success(openOrders=[]), status=502)).open_orders()
+        futures(Stub.saying(Reply(success(openOrders=[]), 502))).open_orders()

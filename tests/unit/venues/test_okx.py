@@ -15,8 +15,8 @@ from ansible_collections.hft.incident.plugins.module_utils.venues import errors
 from ansible_collections.hft.incident.plugins.module_utils.venues.api import Call, OpenOrder
 from ansible_collections.hft.incident.plugins.module_utils.venues.okx import ALGO_KINDS, ERRORS, GONE, LIST, Okx
 
-from . import oracle
-from .answers import HOLLOW, Answer, Asked, answered
+from . import oracle, stub
+from .stub import FALSE_EMPTY, Answer, Asked, Reply
 
 REQUESTS: list[tuple[Call, str]] = [
     (Okx.TIME, "public"),
@@ -109,7 +109,7 @@ def order(number: int, *, conditional: bool = False, line: str = "SWAP", symbol:
 
 
 def test_every_kind_of_order_is_listed_and_read() -> None:
-    venue, http = answered(Okx, with_orders([ORDER], {"trigger": [ALGO]}, [SPREAD]))
+    venue, http = stub.venue(Okx, with_orders([ORDER], {"trigger": [ALGO]}, [SPREAD]))
     plain, algo, spread = venue.open_orders()
     assert plain == OpenOrder(
         "1752588852617379840", "BTC-USDT-SWAP", "SWAP", "buy", Decimal(2), Decimal("13013.5"), client_id="mine-1"
@@ -127,18 +127,18 @@ def test_every_kind_of_order_is_listed_and_read() -> None:
 
 
 def test_an_algo_order_that_closes_a_position_has_no_size() -> None:
-    venue, _ = answered(Okx, with_orders(algos={"conditional,oco": [{**ALGO, "sz": "", "closeFraction": "1"}]}))
+    venue, _ = stub.venue(Okx, with_orders(algos={"conditional,oco": [{**ALGO, "sz": "", "closeFraction": "1"}]}))
     assert venue.open_orders()[0].qty == 0
 
 
 def test_an_order_of_an_unknown_line_counts_unless_lines_are_named() -> None:
     answer = with_orders([{**ORDER, "instType": "EVENTS"}])
-    assert len(answered(Okx, answer)[0].open_orders()) == 1
-    assert answered(Okx, answer, lines=["SPOT"])[0].open_orders() == []
+    assert len(stub.venue(Okx, answer)[0].open_orders()) == 1
+    assert stub.venue(Okx, answer, lines=["SPOT"])[0].open_orders() == []
 
 
 def test_spread_alone_asks_for_nothing_else() -> None:
-    venue, http = answered(Okx, with_orders([ORDER], spreads=[SPREAD]), lines=["spread"])
+    venue, http = stub.venue(Okx, with_orders([ORDER], spreads=[SPREAD]), lines=["spread"])
     assert len(venue.open_orders()) == 1
     assert len(http.asked) == 1
 
@@ -154,7 +154,7 @@ def test_pages_are_followed_to_the_last() -> None:
         row = SPREAD if asked.path == Okx.SPREAD_ORDERS.path else ORDER
         return ok(*({**row, "ordId": i} for i in rest[:100]))
 
-    venue, _ = answered(Okx, answer)
+    venue, _ = stub.venue(Okx, answer)
     found = venue.open_orders()
     assert len(found) == 3 * 250
     assert len({(f.line, f.id) for f in found}) == 3 * 250
@@ -162,7 +162,7 @@ def test_pages_are_followed_to_the_last() -> None:
 
 def test_a_page_that_comes_again_is_malformed() -> None:
     page = [{**ORDER, "ordId": str(number)} for number in range(100)]
-    venue, _ = answered(Okx, with_orders(page))
+    venue, _ = stub.venue(Okx, with_orders(page))
     with pytest.raises(errors.MalformedReply, match="same page"):
         venue.open_orders()
 
@@ -172,9 +172,9 @@ def test_pages_without_end_are_malformed() -> None:
         first = int(asked.query.get("after", "0")) + 1
         return ok(*({**ORDER, "ordId": str(number)} for number in range(first, first + 100)))
 
-    venue, _ = answered(Okx, answer)
+    venue, _ = stub.venue(Okx, answer)
     with pytest.raises(errors.MalformedReply, match="more than"):
-        venue._book_orders()  # type: ignore[attr-defined]  # one listing is enough to see it
+        venue._book_orders()  # one listing is enough to see it
 
 
 LISTINGS: dict[str, Callable[[Any], Any]] = {
@@ -201,30 +201,32 @@ WRONG_ENVELOPES = [
 
 
 @pytest.mark.parametrize("operation", LISTINGS)
-@pytest.mark.parametrize("body", [*HOLLOW, *WRONG_ENVELOPES], ids=str)
+@pytest.mark.parametrize("body", [*FALSE_EMPTY.values(), *WRONG_ENVELOPES], ids=str)
 def test_what_is_no_valid_reply_never_means_empty(operation: str, body: Any) -> None:
-    venue, _ = answered(Okx, lambda _: body)
+    venue, _ = stub.venue(Okx, lambda _: body)
     with pytest.raises(errors.MalformedReply):
         LISTINGS[operation](venue)
 
 
 @pytest.mark.parametrize("path", [Okx.ORDERS.path, Okx.SPREAD_ORDERS.path, *ALGO_KINDS])
 def test_each_single_listing_counts(path: str) -> None:
-    venue, _ = answered(Okx, lambda asked: b"{}" if path in (asked.path, asked.query.get("ordType")) else ok())
+    venue, _ = stub.venue(Okx, lambda asked: b"{}" if path in (asked.path, asked.query.get("ordType")) else ok())
     with pytest.raises(errors.MalformedReply):
         venue.open_orders()
 
 
 @pytest.mark.parametrize("field", ["ordId", "instId", "instType", "px", "sz", "accFillSz", "side"])
 def test_an_order_without_a_field_we_rely_on_is_malformed(field: str) -> None:
-    venue, _ = answered(Okx, with_orders([{name: value for name, value in ORDER.items() if name != field}]))
+    venue, _ = stub.venue(Okx, with_orders([{name: value for name, value in ORDER.items() if name != field}]))
     with pytest.raises(errors.MalformedReply):
         venue.open_orders()
 
 
 @pytest.mark.parametrize(("code", "kind"), ERRORS.items())
 def test_every_error_code_raises_what_it_means(code: str, kind: type[errors.VenueError]) -> None:
-    venue, _ = answered(Okx, lambda asked: ok({"ts": "1"}) if asked.path == Okx.TIME.path else (401, refused(code)))
+    venue, _ = stub.venue(
+        Okx, lambda asked: ok({"ts": "1"}) if asked.path == Okx.TIME.path else Reply(refused(code), 401)
+    )
     with pytest.raises(kind) as caught:
         venue.balances()
     assert type(caught.value) is kind
@@ -237,15 +239,15 @@ def test_every_error_code_raises_what_it_means(code: str, kind: type[errors.Venu
         (refused("51001"), errors.Rejected),
         (refused("1"), errors.Rejected),
         ({"code": "1", "data": [{"sCode": "50011", "sMsg": "slow down"}], "msg": ""}, errors.RateLimited),
-        ((500, refused("59999")), errors.UnknownOutcome),
-        ((502, b"<html>"), errors.UnknownOutcome),
-        ((401, b""), errors.AuthError),
-        ((429, b""), errors.RateLimited),
+        (Reply(refused("59999"), 500), errors.UnknownOutcome),
+        (Reply(b"<html>", 502), errors.UnknownOutcome),
+        (Reply(b"", 401), errors.AuthError),
+        (Reply(b"", 429), errors.RateLimited),
     ],
     ids=str,
 )
 def test_codes_and_statuses_outside_the_table(answer: Any, kind: type[errors.VenueError]) -> None:
-    venue, _ = answered(Okx, lambda _: answer)
+    venue, _ = stub.venue(Okx, lambda _: answer)
     with pytest.raises(kind):
         venue.open_orders()
 
@@ -261,10 +263,10 @@ def test_a_kind_of_algo_order_that_the_venue_does_not_know_has_no_orders() -> No
     def unknown(kind: str, message: str = "Parameter ordType error") -> Answer:
         return lambda asked: refused("51000", message) if asked.query.get("ordType") == kind else ok()
 
-    assert answered(Okx, unknown("smart_iceberg"))[0].open_orders() == []
+    assert stub.venue(Okx, unknown("smart_iceberg"))[0].open_orders() == []
     for answer in (unknown("trigger"), unknown("smart_iceberg", "Parameter limit error")):
         with pytest.raises(errors.Rejected):
-            answered(Okx, answer)[0].open_orders()
+            stub.venue(Okx, answer)[0].open_orders()
 
 
 def verdicts(asked: Asked, refuse: dict[str, str] | None = None) -> list[dict[str, str]]:
@@ -277,7 +279,7 @@ def verdicts(asked: Asked, refuse: dict[str, str] | None = None) -> list[dict[st
 
 
 def test_cancels_go_in_batches_of_what_the_venue_takes() -> None:
-    venue, http = answered(
+    venue, http = stub.venue(
         Okx, lambda asked: ok({"result": True}) if asked.path == Okx.CANCEL_SPREADS.path else ok(*verdicts(asked))
     )
     spread = order(99, line="spread", symbol="A_B")
@@ -292,7 +294,7 @@ def test_cancels_go_in_batches_of_what_the_venue_takes() -> None:
 
 
 def test_without_a_listing_there_is_nothing_to_cancel() -> None:
-    venue, http = answered(Okx, lambda _: ok())
+    venue, http = stub.venue(Okx, lambda _: ok())
     assert venue.cancel_all([]) == (0, ())
     assert http.asked == []
 
@@ -300,17 +302,17 @@ def test_without_a_listing_there_is_nothing_to_cancel() -> None:
 @pytest.mark.parametrize("code", ["0", "1", "2"])
 def test_each_id_has_its_own_verdict_whatever_the_top_says(code: str) -> None:
     refuse = {"1": "50026", "2": GONE[0]}
-    venue, _ = answered(Okx, lambda asked: ok(*verdicts(asked, refuse), code=code))
+    venue, _ = stub.venue(Okx, lambda asked: ok(*verdicts(asked, refuse), code=code))
     assert venue.cancel_all([order(number) for number in range(4)]) == (2, ("1: no such luck (50026)",))
 
 
 def test_an_id_without_a_verdict_is_a_rejection() -> None:
-    venue, _ = answered(Okx, lambda asked: ok(*verdicts(asked)[1:]))
+    venue, _ = stub.venue(Okx, lambda asked: ok(*verdicts(asked)[1:]))
     assert venue.cancel_all([order(1), order(2)]) == (1, ("1: no verdict (-)",))
 
 
 def test_a_batch_that_is_refused_is_reported_beside_the_others() -> None:
-    venue, _ = answered(
+    venue, _ = stub.venue(
         Okx, lambda asked: refused("50013") if asked.path == Okx.CANCEL_ALGOS.path else ok(*verdicts(asked))
     )
     reply = venue.cancel_all([order(1), order(2, conditional=True)])
@@ -324,7 +326,7 @@ def test_a_batch_that_is_refused_is_reported_beside_the_others() -> None:
     ids=str,
 )
 def test_a_mass_cancel_of_which_nothing_is_known_raises(answer: Any, kind: type[errors.VenueError]) -> None:
-    venue, _ = answered(Okx, lambda _: answer)
+    venue, _ = stub.venue(Okx, lambda _: answer)
     with pytest.raises(kind):
         venue.cancel_all([order(1), order(2, conditional=True), order(3, line="spread")])
 
@@ -341,7 +343,7 @@ def test_positions_have_their_sign_and_unit() -> None:
         {**swap, "pos": "0", "avgPx": "", "upl": ""},
     ]
     balance = ok({"details": [{"ccy": "BTC", "cashBal": "1.5", "availBal": "1"}, {"ccy": "X", "cashBal": "0"}]})
-    venue, _ = answered(Okx, lambda asked: ok(*rows) if asked.path == Okx.POSITIONS.path else balance)
+    venue, _ = stub.venue(Okx, lambda asked: ok(*rows) if asked.path == Okx.POSITIONS.path else balance)
     assert [(p.line, p.qty, p.unit) for p in venue.positions()] == [
         ("SWAP", Decimal(-3), "contract"),
         ("SWAP", Decimal(-4), "contract"),
@@ -367,7 +369,7 @@ def test_fills_come_oldest_first_with_the_fee_as_a_cost() -> None:
         "ts": str(oracle.NOW_MS - 100),
     }
     older = {**row, "billId": "1", "tradeId": "122", "ts": str(oracle.NOW_MS - 200)}
-    venue, http = answered(Okx, lambda _: ok(row, older, {**older, "billId": "0", "ts": "1"}))
+    venue, http = stub.venue(Okx, lambda _: ok(row, older, {**older, "billId": "0", "ts": "1"}))
     fills = venue.fills(oracle.NOW_MS - 1000)
     assert [fill.id for fill in fills] == ["122", "123"]
     assert (fills[0].fee, fills[0].fee_asset) == (Decimal("0.25"), "USDT")
@@ -382,7 +384,7 @@ def test_status_clock_and_market_data() -> None:
         Okx.TIME.path: ok({"ts": "1597026383085"}),
         Okx.TICKER.path: ok({"instId": "BTC-USDT", "last": "90000.1", "ts": "1597026383084"}),
     }
-    venue, _ = answered(Okx, lambda asked: replies[asked.path])
+    venue, _ = stub.venue(Okx, lambda asked: replies[asked.path])
     assert venue.status() == (False, "Spot System Upgrade")
     assert venue.server_time() == 1597026383085
     assert venue.ticker() == ("BTC-USDT", Decimal("90000.1"), 1597026383084)
