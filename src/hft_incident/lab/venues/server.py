@@ -10,6 +10,7 @@ import json
 import socket
 import struct
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
@@ -193,15 +194,16 @@ class VenueServer:
         """ "drip" (a byte at a time) and "half_body" (the connection closes before the promised length)."""
         response = web.StreamResponse(status=status, headers={"Content-Type": "application/json"})
         response.content_length = len(body)
-        await response.prepare(request)
-        if fault.kind == "half_body":
-            await response.write(body[: len(body) // 2])
-            if request.transport is not None:
-                request.transport.close()
-            return response
-        for index in range(len(body)):
-            await response.write(body[index : index + 1])
-            await asyncio.sleep(DRIP_INTERVAL_S)
+        with suppress(ConnectionResetError):  # whoever asked does not wait for the end of it
+            await response.prepare(request)
+            if fault.kind == "half_body":
+                await response.write(body[: len(body) // 2])
+                if request.transport is not None:
+                    request.transport.close()
+                return response
+            for index in range(len(body)):
+                await response.write(body[index : index + 1])
+                await asyncio.sleep(DRIP_INTERVAL_S)
         return response
 
 

@@ -52,9 +52,11 @@ class MassCancel:
         self._clock = clock
         self._on_report = on_report
         self._venue: Venue | None = None
+        self._together = threading.Lock()  # a snapshot sees an answer and all that follows from it, or nothing of it
         self._seen: set[tuple[str, str, str]] = set()  # every order that was ever listed
         self._live: list[OpenOrder] = []  # the last valid listing
-        self._open_before: int | None = None
+        self._open_before: int | None = None  # None for good once something was cancelled that no listing had shown
+        self._counted = False  # whether open_before is settled
         self._current = False  # whether the latest attempt to list succeeded
         self._streak = 0  # valid empty answers in a row
         self._first_clear_ms: float | None = None
@@ -63,6 +65,10 @@ class MassCancel:
         self._said = ""
 
     def snapshot(self) -> VenueResult:
+        with self._together:
+            return self._result()
+
+    def _result(self) -> VenueResult:
         known = self._open_before is not None
         return VenueResult(
             name=self._entry.name,
@@ -134,17 +140,17 @@ class MassCancel:
     def _list(self, venue: Venue) -> None:
         """One valid listing; raises VenueError where there is none."""
         orders = venue.open_orders()
-        self._seen.update(_identity(order) for order in orders)
-        self._live, self._current, self._error = orders, True, None
-        if self._open_before is None:
-            self._open_before = len(orders)
+        with self._together:
+            self._seen.update(_identity(order) for order in orders)
+            self._live, self._current, self._error = orders, True, None
+            if not self._counted:
+                self._open_before, self._counted = len(orders), True
+            self._streak = 0 if orders else self._streak + 1
+            if self._streak <= 1:
+                self._first_clear_ms = self._clock.elapsed_ms() if self._streak else None
         if orders:
-            self._streak, self._first_clear_ms = 0, None
             self._say("open", f"{len(orders)} open orders")
-            return
-        self._streak += 1
-        if self._streak == 1:
-            self._first_clear_ms = self._clock.elapsed_ms()
+        elif self._streak == 1:
             self._say("empty", "nothing open" + (", asking again" if self._order.confirm > 1 else ""))
 
     def _cancel(self, venue: Venue) -> float:
@@ -166,6 +172,7 @@ class MassCancel:
         hopeless = isinstance(error, AuthError | RateLimited | Banned)
         if hopeless or (venue.cancel_needs_listing and not self._live):
             return
+        self._counted = True
         try:
             venue.cancel_all(self._live)
         except VenueError:
@@ -174,8 +181,10 @@ class MassCancel:
 
     def _failed(self, error: VenueError) -> None:
         """No valid answer: nothing that was known still holds."""
-        self._current, self._streak, self._first_clear_ms = False, 0, None
-        self._explain(str(error))
+        with self._together:
+            self._current, self._streak, self._first_clear_ms = False, 0, None
+            self._error = str(error)
+        self._say("unknown", str(error))
 
     def _explain(self, text: str, state: str = "unknown") -> None:
         self._error = text
