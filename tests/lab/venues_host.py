@@ -45,6 +45,9 @@ class Host:
         self.venues[name] = server
         return server
 
+    def remove(self, name: str) -> None:
+        self.run(self.venues.pop(name).stop())
+
     def inject(self, name: str, **fault: Any) -> None:
         self.venues[name].faults.inject(fault)
         self.run(self.venues[name].apply_state_faults())
