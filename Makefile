@@ -24,7 +24,7 @@ lint: $(VENV)/.test  ## ruff, mypy, who may import whom, ansible-lint
 	$(BIN)/ansible-lint --offline -q collections/ansible_collections/hft/incident
 
 bench: $(VENV)/.test  ## the red button and the containment, against their floors and rivals
-	$(BIN)/python tests/benchmarks/bench.py
+	$(BIN)/python -m tests.benchmarks.bench
 
 clean:  ## remove the virtual environment and caches
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
