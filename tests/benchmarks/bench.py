@@ -101,13 +101,7 @@ def _press(servers: Farm, count: int, latency: float, folder: Path, runs: int, *
     cost = (servers.cpu_ms() - before) / ((runs + 1) * len(contestants))
     notes = [f"servers: {cost:.0f} ms of processor a run, on this machine too", *([] if quick else [CCXT_NOTE])]
     title = f"red button, {count} venue entries, {latency:.0f} ms latency, {ORDERS} orders each"
-    _show(
-        [
-            *table(title, list(rows.values())),
-            f"    servers: {cost:.0f} ms of processor a run, on this machine too",
-            *notes,
-        ]
-    )
+    _show([*table(title, list(rows.values())), *(f"    {note}" for note in notes)])
     return rows
 
 
