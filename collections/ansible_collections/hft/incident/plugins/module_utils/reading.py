@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Generic, NamedTuple, TypeVar
 
@@ -20,13 +20,14 @@ from .settings import SettingsError, SystemEntry, VenueEntry
 from .trading_system import TradingSystem
 from .venues import open_venue
 from .venues.api import Venue
-from .venues.errors import AuthError, Rejected, VenueError
+from .venues.errors import AuthError, Rejected, UnknownOutcome, VenueError
 
 K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
 
 #: A definite "no" is asked once more, in case it was a stray one, and not again: venues lock out who insists.
 ATTEMPTS_AFTER_NO = 2
+LATE = "no answer in time"
 
 
 class Answer(NamedTuple, Generic[T]):
@@ -41,13 +42,14 @@ class Answer(NamedTuple, Generic[T]):
 def read_venues(entries: Iterable[VenueEntry], read: Callable[[Venue], T], timeout: float) -> dict[str, Answer[T]]:
     """``read`` at every venue at the same moment; by name. Failures are asked again while there is time and sense."""
     deadline = Deadline(timeout)
+    errors: dict[str, list[VenueError]] = {}
 
     def ask(entry: VenueEntry) -> T:
         venue = open_venue(entry, request_timeout=_request_timeout(timeout))
         venue.http.deadline = deadline
-        return _persist(lambda: read(venue), deadline)
+        return _persist(lambda: read(venue), deadline, errors.setdefault(entry.name, []))
 
-    return answers({entry.name: partial(ask, entry) for entry in entries}, deadline)
+    return answers({entry.name: partial(ask, entry) for entry in entries}, deadline, errors)
 
 
 def read_systems(
@@ -55,19 +57,22 @@ def read_systems(
 ) -> dict[str, Answer[T]]:
     """``read`` at every trading system at the same moment; by name."""
     deadline = Deadline(timeout)
+    errors: dict[str, list[VenueError]] = {}
 
     def ask(entry: SystemEntry) -> T:
         system = TradingSystem(entry, request_timeout=_request_timeout(timeout), deadline=deadline)
-        return _persist(lambda: read(system), deadline)
+        return _persist(lambda: read(system), deadline, errors.setdefault(entry.name, []))
 
-    return answers({entry.name: partial(ask, entry) for entry in entries}, deadline)
+    return answers({entry.name: partial(ask, entry) for entry in entries}, deadline, errors)
 
 
-def answers(calls: Mapping[K, Callable[[], T]], deadline: Deadline) -> dict[K, Answer[T]]:
+def answers(
+    calls: Mapping[K, Callable[[], T]], deadline: Deadline, errors: Mapping[K, Sequence[VenueError]] = {}
+) -> dict[K, Answer[T]]:
     """All calls at once, each on a thread of its own, in the order in which they were given.
 
     Returns at the deadline at the latest, whatever hangs (a name that is being resolved heeds no time limit); what has
-    not answered by then says so.
+    not answered by then says so, with the last of its ``errors`` where a call that asks again has kept them there.
     """
     given: dict[K, Answer[T]] = {}
 
@@ -79,35 +84,54 @@ def answers(calls: Mapping[K, Callable[[], T]], deadline: Deadline) -> dict[K, A
         thread.start()
     for thread in threads:
         thread.join(deadline.remaining())
-    late: Answer[T] = Answer(None, "no answer in time", "unknown_outcome")
-    return {name: given.get(name, late) for name in calls}
+    return {name: given.get(name) or _no_answer(_cut_short(errors.get(name, ()))) for name in calls}
 
 
 def _answer(call: Callable[[], T]) -> Answer[T]:
     try:
         return Answer(call())
     except VenueError as error:
-        return Answer(None, scrub_text(str(error)), error.kind)
+        return _no_answer(error)
     except (SettingsError, SecretError) as error:
         return Answer(None, scrub_text(str(error)), "settings")
     except Exception as error:  # noqa: BLE001  # whatever goes wrong in one place must not silence the others
         return Answer(None, f"internal error ({type(error).__name__})", "failed")
 
 
-def _persist(read: Callable[[], T], deadline: Deadline) -> T:
-    """The first answer; raises the last VenueError where asking again is of no use or comes too late."""
-    failures = 0
+def _no_answer(error: VenueError) -> Answer[T]:
+    return Answer(None, scrub_text(str(error)), error.kind)
+
+
+def _persist(read: Callable[[], T], deadline: Deadline, errors: list[VenueError]) -> T:
+    """The first answer; raises the last VenueError where asking again is of no use or comes too late.
+
+    ``errors`` gets those that are followed by another attempt.
+    """
     while True:
         try:
             return read()
         except VenueError as error:
-            failures += 1
+            failures = len(errors) + 1
             if isinstance(error, AuthError | Rejected) and failures >= ATTEMPTS_AFTER_NO:
                 raise
             pause = pause_after(error, failures, deadline.remaining())
+            if errors and deadline.expired():
+                # This attempt had only what was left of the time: why it ended tells nothing of the other side.
+                raise _cut_short(errors) from None
             if pause >= deadline.remaining():
                 raise
+            errors.append(error)
         time.sleep(pause)
+
+
+def _cut_short(errors: Sequence[VenueError]) -> VenueError:
+    """What there is to tell where the deadline came before an answer: the last error until then, if there was one."""
+    if not errors:
+        return UnknownOutcome(LATE)
+    last = errors[-1]
+    if LATE in str(last):
+        return last
+    return type(last)(f"{last} ({LATE})", code=last.code, retry_after=last.retry_after)
 
 
 def _request_timeout(timeout: float) -> float:
