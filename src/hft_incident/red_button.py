@@ -8,10 +8,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import NoReturn
 
 from ansible_collections.hft.incident.plugins.module_utils.kill_order import KillOrder, OnReport, Report
@@ -24,6 +26,8 @@ from . import venues_file
 EXIT_CLEAR, EXIT_USAGE, EXIT_UNPROVEN = 0, 2, 3
 #: How long (s) the record waits for the first requests to leave: what it loads would take the interpreter from them.
 RECORD_AFTER_S = 0.1
+#: How long (s) the answer waits for the record; a home on a disk that hangs must not hold it back for longer.
+RECORD_WITHIN_S = 1.0
 
 EXAMPLES = """examples:
   hft-incident kill --reason "runaway quoting"
@@ -58,7 +62,9 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--confirm", type=_count, default=3, metavar="N", help="empty answers in a row (default: 3)")
     made.add_argument("--interval", type=_seconds, default=1.0, metavar="S", help="seconds between them (default: 1)")
-    made.add_argument("--timeout", type=_seconds, default=10.0, metavar="S", help="seconds for it all (default: 10)")
+    made.add_argument(
+        "--timeout", type=_some_seconds, default=10.0, metavar="S", help="seconds for it all (default: 10)"
+    )
     made.add_argument("--json", action="store_true", help="one JSON object on standard output")
     return made
 
@@ -88,8 +94,10 @@ def main(argv: list[str], started: float | None = None) -> NoReturn:
     try:
         order, path = _order(given.reason, given.venue, given.venues, given.confirm, given.interval, given.timeout)
     except SettingsError as error:
-        print(f"hft-incident kill: {error}", file=sys.stderr)
+        _tell(f"hft-incident kill: {error}")
         _leave(EXIT_USAGE)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # like Ctrl-C: report what is known
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a terminal that goes away does not stop a kill half way
     result = _pressed(Kill(order, _print_report, process_start() if started is None else started), path)
     if given.json:
         print(json.dumps(result.to_json()))
@@ -114,12 +122,13 @@ def _order(
 
 def _pressed(press: Kill, path: str) -> KillResult:
     """Fire, record, wait; Ctrl-C ends the waiting, and what is known then is the result."""
-    press.start()
     record = _Record(press.order, path)
     try:
+        press.start()
+        record.start()
         press.wait()
     except KeyboardInterrupt:
-        print("interrupted: this is what is known now", file=sys.stderr)
+        _tell("interrupted: this is what is known now")
     result = press.result()
     record.close(result)
     return result
@@ -154,7 +163,14 @@ def process_start() -> float:
 
 
 def _print_report(report: Report) -> None:
-    print(f"[{report.elapsed_ms:8.0f} ms] {report.name}: {report.text}", file=sys.stderr, flush=True)
+    _tell(f"[{report.elapsed_ms:8.0f} ms] {report.name}: {report.text}")
+
+
+def _tell(line: str) -> None:
+    """To standard error. That nobody listens there (any more) must not stop a kill."""
+    with suppress(OSError, ValueError):
+        if sys.stderr is not None:
+            print(line, file=sys.stderr, flush=True)
 
 
 class _Record:
@@ -164,10 +180,14 @@ class _Record:
         self._order = order
         self._path = path
         self._over = threading.Event()
-        self._thread = threading.Thread(target=self._open, daemon=True)
+        self._result: KillResult | None = None
+        # One thread for both, so that a home that hangs holds nothing back.
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def start(self) -> None:
         self._thread.start()
 
-    def _open(self) -> None:
+    def _run(self) -> None:
         self._over.wait(RECORD_AFTER_S)
         self._write(
             "kill.ordered",
@@ -179,11 +199,17 @@ class _Record:
                 "venues_file": self._path,
             },
         )
+        self._over.wait()
+        if self._result is not None:
+            self._write("kill.verified", self._result.to_json())
 
     def close(self, result: KillResult) -> None:
+        self._result = result
         self._over.set()
-        self._thread.join(timeout=1.0)
-        self._write("kill.verified", result.to_json())
+        if self._thread.ident is not None:
+            self._thread.join(RECORD_WITHIN_S)
+        if self._thread.is_alive():
+            _tell(f"warning: no record of this kill could be written within {RECORD_WITHIN_S:g} s")
 
     def _write(self, kind: str, data: dict[str, object]) -> None:
         # Imported here, beside the kill and not before it.
@@ -193,13 +219,15 @@ class _Record:
         try:
             Journal(home_directory() / "kills" / FILE_NAME).append(kind, data)
         except (OSError, ValueError) as error:
-            print(f"warning: no record of this kill could be written ({type(error).__name__})", file=sys.stderr)
+            _tell(f"warning: no record of this kill could be written ({type(error).__name__})")
 
 
 def _leave(code: int) -> NoReturn:
     """Out at once: a thread that hangs on a venue must not hold the answer back."""
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            if stream is not None:
+                stream.flush()
     os._exit(code)
 
 
@@ -217,4 +245,11 @@ def _seconds(text: str) -> float:
         number = -1.0
     if not 0 <= number < 86400:
         raise argparse.ArgumentTypeError(f"'{text}' is not a number of seconds")
+    return number
+
+
+def _some_seconds(text: str) -> float:
+    number = _seconds(text)
+    if not number:
+        raise argparse.ArgumentTypeError("no time at all proves nothing")
     return number

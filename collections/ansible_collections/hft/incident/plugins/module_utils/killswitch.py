@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from .deadline import Deadline
@@ -59,9 +60,14 @@ class Kill:
         self._clock = Clock(time.monotonic() if started is None else started)
         self._deadline = Deadline(order.timeout)
         self._started_at = utc_now(ago=time.monotonic() - self._clock.started)
-        self._venues = [MassCancel(entry, order, self._deadline, self._clock, on_report) for entry in order.venues]
+
+        def report(said: Report) -> None:
+            with suppress(Exception):  # whoever listens and fails must not stop the kill of what it was told about
+                on_report(said)
+
+        self._venues = [MassCancel(entry, order, self._deadline, self._clock, report) for entry in order.venues]
         self._systems = [
-            TradingStop(entry, order, self._deadline, self._clock, on_report) for entry in order.trading_systems
+            TradingStop(entry, order, self._deadline, self._clock, report) for entry in order.trading_systems
         ]
 
     def start(self) -> None:
