@@ -127,6 +127,9 @@ class HttpClient:
                     raise
                 connection = self._connect(request, deadline)
                 response = self._exchange(connection, request, deadline)
+        except ValueError:  # also UnicodeError; its own message quotes the header, which may be a key
+            connection.close()
+            raise TransportError(f"{request.name}: a header holds what HTTP cannot carry", sent=False) from None
         except (OSError, http.client.HTTPException) as error:
             connection.close()
             raise TransportError(f"{request.name}: {describe(error)}", sent=True) from None
@@ -145,7 +148,7 @@ class HttpClient:
         try:
             if self.secure:
                 if self._context is None:
-                    self._context = ssl.create_default_context(cafile=self.ca_file)
+                    self._context = self._trusted()
                 connection: http.client.HTTPConnection = http.client.HTTPSConnection(
                     self._host, self._port, timeout=deadline.remaining(), context=self._context
                 )
@@ -155,6 +158,13 @@ class HttpClient:
         except OSError as error:
             raise TransportError(f"{request.name}: {describe(error)}", sent=False) from None
         return connection
+
+    def _trusted(self) -> ssl.SSLContext:
+        try:
+            return ssl.create_default_context(cafile=self.ca_file)
+        except OSError as error:
+            why = "holds no certificates" if isinstance(error, ssl.SSLError) else (error.strerror or "error").lower()
+            raise TransportError(f"ca_file {self.ca_file}: {why}", sent=False) from None
 
     def _exchange(self, connection: http.client.HTTPConnection, request: Request, deadline: Deadline) -> Response:
         connection.sock.settimeout(max(deadline.remaining(), 0.001))

@@ -16,7 +16,7 @@ from .deadline import Deadline
 from .kill_order import MAX_REQUEST_S, Clock, KillOrder, OnReport, Report, pause_after
 from .settings import SystemEntry
 from .trading_system import TradingSystem
-from .venues.errors import Unavailable, VenueError
+from .venues.errors import MalformedReply, Unavailable, VenueError
 
 
 class SystemResult(NamedTuple):
@@ -63,8 +63,14 @@ class TradingStop:
                 failures += 1
                 self._settle("unreachable", str(error))
                 time.sleep(pause_after(error, failures, self._deadline.remaining()))
-            except Exception as error:  # noqa: BLE001  # whatever it answers, it must not end this thread in silence
+            except VenueError as error:
                 self._settle("refused", str(error))
+                if not _passing(error):
+                    return
+                failures += 1
+                time.sleep(pause_after(error, failures, self._deadline.remaining()))
+            except Exception as error:  # noqa: BLE001  # whatever it answers, it must not end this thread in silence
+                self._settle("refused", f"internal error ({type(error).__name__})")
                 return
 
     def _stop(self, system: TradingSystem) -> tuple[str, bool, tuple[str, ...]]:
@@ -101,6 +107,11 @@ class TradingStop:
         self._result = SystemResult(self._entry.name, verdict, at, error, changed, blocked)
         if first:
             self._on_report(Report(self._entry.name, verdict, error or verdict, at))
+
+
+def _passing(error: VenueError) -> bool:
+    """Half an answer, or one of a proxy or a server in trouble: asking again may mend it."""
+    return isinstance(error, MalformedReply) or error.code[:1] == "5"
 
 
 def _active(system: TradingSystem) -> bool:
