@@ -14,8 +14,9 @@ import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
+from ansible_collections.hft.incident.plugins.module_utils.errors import IncidentError
 from ansible_collections.hft.incident.plugins.module_utils.kill_order import KillOrder, OnReport, Report
 from ansible_collections.hft.incident.plugins.module_utils.killswitch import Kill, KillResult, silent
 from ansible_collections.hft.incident.plugins.module_utils.mass_cancel import VenueResult
@@ -99,10 +100,7 @@ def main(argv: list[str], started: float | None = None) -> NoReturn:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # like Ctrl-C: report what is known
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a terminal that goes away does not stop a kill half way
     result = _pressed(Kill(order, _print_report, process_start() if started is None else started), path)
-    if given.json:
-        print(json.dumps(result.to_json()))
-    else:
-        print("\n".join(lines(result)))
+    _print(json.dumps(result.to_json()) if given.json else "\n".join(lines(result)), sys.stdout)
     _leave(EXIT_CLEAR if result.verdict == "clear" else EXIT_UNPROVEN)
 
 
@@ -167,10 +165,14 @@ def _print_report(report: Report) -> None:
 
 
 def _tell(line: str) -> None:
-    """To standard error. That nobody listens there (any more) must not stop a kill."""
+    _print(line, sys.stderr)
+
+
+def _print(text: str, stream: TextIO | None) -> None:
+    """That nobody listens (any more), or ever did, must not stop a kill or change its exit code."""
     with suppress(OSError, ValueError):
-        if sys.stderr is not None:
-            print(line, file=sys.stderr, flush=True)
+        if stream is not None:
+            print(text, file=stream, flush=True)
 
 
 class _Record:
@@ -218,16 +220,12 @@ class _Record:
 
         try:
             Journal(home_directory() / "kills" / FILE_NAME).append(kind, data)
-        except (OSError, ValueError) as error:
-            _tell(f"warning: no record of this kill could be written ({type(error).__name__})")
+        except (IncidentError, OSError, ValueError) as error:
+            _tell(f"warning: no record of this kill could be written: {error}")
 
 
 def _leave(code: int) -> NoReturn:
     """Out at once: a thread that hangs on a venue must not hold the answer back."""
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError, ValueError):
-            if stream is not None:
-                stream.flush()
     os._exit(code)
 
 
