@@ -313,19 +313,13 @@ READS: dict[str, tuple[str, Callable[[Binance], object], dict[str, bytes]]] = {
 }
 
 
-#: A margin reply of ``null`` is taken for "this account has no margin": a false all-clear (``Binance._or_none``).
-NULL_IS_TAKEN_FOR_NO_ACCOUNT = pytest.mark.xfail(strict=True, reason="'null' is taken for 'no margin account'")
-
-
 def bodies(places: Mapping[str, dict[str, bytes]]) -> list[Any]:
     """(place, body) for each body that proves nothing there."""
-    margin = ("margin", "isolated_account", "margin_holdings")
     return [
         pytest.param(
             place,
             body,
             id=f"{place}-{name}",
-            marks=[NULL_IS_TAKEN_FOR_NO_ACCOUNT] if name == "null" and place in margin else [],
         )
         for place, hollow in places.items()
         for name, body in hollow.items()
@@ -485,7 +479,6 @@ def test_no_error_carries_the_key_or_the_secret_that_the_venue_echoes(status: in
     assert oracle.SECRET not in text
 
 
-@pytest.mark.xfail(strict=True, reason="Venue.scrub knows the account's own key material only")
 def test_no_error_carries_a_signature_that_the_venue_echoes() -> None:
     text, signature = what_an_echo_makes_of(400)
     assert signature not in text

@@ -273,7 +273,11 @@ class Venue(ABC):
             return None
 
     def scrub(self, message: str) -> str:
-        """One printable line without this account's key material: venues echo what they were sent."""
+        """One printable line without key material or signature: venues echo what they were sent."""
+        # Imported here: only a failure needs it, and the red button pays for every import.
+        from ..redaction import scrub_text
+
+        message = scrub_text(message)
         if self._credentials:
             for secret in self._credentials:
                 if secret is not None:

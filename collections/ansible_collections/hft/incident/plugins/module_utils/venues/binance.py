@@ -20,6 +20,7 @@ from ..http_client import Request, at_once
 from . import schema
 from .api import Balance, Call, CancelReply, Fill, OpenOrder, Position, SystemStatus, Ticker, Venue
 from .errors import AuthError, Banned, ClockSkew, RateLimited, Rejected, Unavailable, UnknownOutcome, VenueError
+from .parts import cancel_in_parts
 from .schema import Json
 
 RECV_WINDOW_MS = 5000
@@ -73,7 +74,7 @@ class BinanceApi(Venue):
         message = f"{call.name}: {payload.get('msg', 'no message')} ({code})"
         if status == 418:
             raise Banned(message, code=str(code))
-        raise ERRORS.get(code, UnknownOutcome if status >= 500 else Rejected)(message, code=str(code))
+        raise ERRORS.get(code, UnknownOutcome if status >= 500 or status == 408 else Rejected)(message, code=str(code))
 
     def server_time(self) -> int:
         return schema.integer(schema.as_object(self.ask(self.TIME), self.TIME.name), "serverTime", self.TIME.name)
@@ -88,8 +89,7 @@ class BinanceApi(Venue):
                 return CancelReply(0) if error.code == NOTHING_TO_CANCEL else CancelReply(0, (str(error),))
             return CancelReply(len(reply) if isinstance(reply, list) else 0)
 
-        replies = at_once([partial(cancel, call) for call in calls])
-        return CancelReply(sum(r.accepted for r in replies), tuple(reason for r in replies for reason in r.rejected))
+        return cancel_in_parts([partial(cancel, call) for call in calls])
 
 
 class Binance(BinanceApi):
@@ -144,11 +144,8 @@ class Binance(BinanceApi):
         held = [Position(b.asset, "spot", b.total) for b in self.balances()] if "spot" in self.lines else []
         if "margin" in self.lines:
             call = self.MARGIN_ACCOUNT
-            reply = self._or_none(call)
-            assets = (
-                [] if reply is None else schema.rows_at(schema.as_object(reply, call.name), "userAssets", call.name)
-            )
-            for row in assets:
+            account = schema.as_object(self._if_margin(call, {"userAssets": []}), call.name)
+            for row in schema.rows_at(account, "userAssets", call.name):
                 held.append(
                     Position(schema.text(row, "asset", call.name), "margin", schema.decimal(row, "netAsset", call.name))
                 )
@@ -173,29 +170,26 @@ class Binance(BinanceApi):
         return _orders(self.ask(self.SPOT_ORDERS), "spot", self.SPOT_ORDERS.name)
 
     def _margin_orders(self) -> list[OpenOrder]:
-        reply = self._or_none(self.MARGIN_ORDERS)
-        return [] if reply is None else _orders(reply, "margin", self.MARGIN_ORDERS.name)
+        return _orders(self._if_margin(self.MARGIN_ORDERS, []), "margin", self.MARGIN_ORDERS.name)
 
     def _isolated_orders(self) -> list[OpenOrder]:
         """Isolated pairs are listed one by one; which pairs there are, the isolated account says."""
         where = self.ISOLATED_ACCOUNT.name
-        account = self._or_none(self.ISOLATED_ACCOUNT)
-        if account is None:
-            return []
-        pairs = schema.rows_at(schema.as_object(account, where), "assets", where)
+        account = schema.as_object(self._if_margin(self.ISOLATED_ACCOUNT, {"assets": []}), where)
+        pairs = schema.rows_at(account, "assets", where)
         calls = [
             self.MARGIN_ORDERS.given(symbol=schema.text(pair, "symbol", where), isIsolated="TRUE") for pair in pairs
         ]
         replies = at_once([partial(self.ask, call) for call in calls])
         return [order for reply in replies for order in _orders(reply, "isolated", self.MARGIN_ORDERS.name)]
 
-    def _or_none(self, call: Call) -> Json:
-        """The reply, or None where the venue says that this account has no margin account."""
+    def _if_margin(self, call: Call, empty: Json) -> Json:
+        """The reply, or ``empty`` where the venue's own code says that this account has no margin account."""
         try:
             return self.ask(call)
         except Rejected as error:
             if error.code in NO_MARGIN_ACCOUNT:
-                return None
+                return empty
             raise
 
 

@@ -18,6 +18,7 @@ from .errors import MalformedReply
 
 Json = Any  # what json.loads returns; every use is narrowed by the functions below
 Row = Mapping[str, Json]
+MAX_DIGITS = 40
 
 
 def _name(value: object) -> str:
@@ -91,7 +92,8 @@ def decimal(row: Row, key: str, where: str) -> Decimal:
             number = Decimal(value)
         except InvalidOperation:
             number = Decimal("NaN")
-        if number.is_finite():
+        # Venues' numbers have a few dozen digits; one with a huge exponent would overflow where it is computed with.
+        if number.is_finite() and abs(number.adjusted()) < MAX_DIGITS:
             return number
     raise MalformedReply(f"{where}: '{key}' is not a number")
 
