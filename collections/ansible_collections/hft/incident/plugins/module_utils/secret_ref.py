@@ -66,16 +66,17 @@ def _from_file(path: str, field: str) -> str:
         descriptor = os.open(os.path.expanduser(path), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         raise SecretError(f"{field}: cannot read {path}: {(error.strerror or 'error').lower()}") from None
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise SecretError(f"{field}: {path} is not a regular file")
         if status.st_mode & stat.S_IRWXO:
             raise SecretError(f"{field}: {path} can be read by others; chmod o-rwx it")
-        try:
-            return file.read(MAX_FILE_BYTES).decode()
-        except (OSError, UnicodeDecodeError):
-            raise SecretError(f"{field}: {path} is not readable text") from None
+        return os.read(descriptor, MAX_FILE_BYTES).decode()
+    except (OSError, UnicodeDecodeError):
+        raise SecretError(f"{field}: {path} is not readable text") from None
+    finally:
+        os.close(descriptor)
 
 
 def _from_command(command: str, field: str) -> str:
