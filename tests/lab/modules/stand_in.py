@@ -98,6 +98,8 @@ class StandIn:
         if found := re.fullmatch(r"/exchanges/(\w+)/reconnect", path):
             self.exchanges[found[1]]["connected"] = True
             return {"connected": True}
+        if re.fullmatch(r"/exchanges/\w+/cancel_all_orders", path):
+            return {"requested": 0}
         found = re.fullmatch(r"/strategies/([\w-]+)/(start|stop)", path)
         assert found, path
         self.strategies[found[1]]["state"] = "running" if found[2] == "start" else "stopped"

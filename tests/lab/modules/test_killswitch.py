@@ -16,6 +16,7 @@ from ansible_collections.hft.incident.plugins.module_utils.steps import exchange
 from ..trading_system_process import TradingSystemProcess, trading_system
 from ..venues_host import Host, venue_host
 from ..waiting import wait_until
+from .stand_in import stand_ins
 from .steps import Arguments, Ran, run, seed, writes
 
 EXCHANGES = {"alpha": "binance", "beta": "binance"}
@@ -261,3 +262,22 @@ def test_a_broken_entry_never_delays_the_others(given: Arguments, host: Host) ->
     verdicts = {venue["name"]: (venue["verdict"], venue["error"]) for venue in done["kill"]["venues"]}
     assert verdicts["beta"] == ("clear", None)
     assert verdicts["alpha"] == ("unknown", "api_key: environment variable HFT_TEST_NO_SUCH_KEY is not set")
+
+
+def test_a_trading_system_that_shows_nothing_is_still_told_to_stop(given: Arguments, host: Host) -> None:
+    """Looking at it first is for the inverse only: a look that hangs must not hold the stop up, nor undo what it cannot
+    know."""
+    with stand_ins("hft-1") as (system,):
+        system.on["GET /exchanges"] = lambda: "hang"
+        ran = press(given, only=["alpha"], trading_systems=[system.entry], require_clear=False)
+        assert not system.exchanges["alpha"]["enabled"]
+    assert ran.result["inverses"] == []
+
+
+def test_what_was_closed_stays_undoable_when_a_later_request_fails(given: Arguments, host: Host) -> None:
+    with stand_ins("hft-1") as (system,):
+        answers = iter(["lost", None, None])
+        system.on["PUT /config"] = lambda: next(answers)
+        ran = press(given, only=["alpha"], trading_systems=[system.entry], require_clear=False)
+        assert not system.exchanges["alpha"]["enabled"]
+    assert [inverse["describe"] for inverse in ran.result["inverses"]] == ["enable alpha at hft-1"]

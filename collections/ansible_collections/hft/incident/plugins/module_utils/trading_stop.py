@@ -10,13 +10,18 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar
 
 from .deadline import Deadline
 from .kill_order import MAX_REQUEST_S, Clock, KillOrder, OnReport, Report, pause_after
 from .settings import SystemEntry
-from .trading_system import TradingSystem
+from .trading_system import ExchangeState, TradingSystem
 from .venues.errors import MalformedReply, Unavailable, VenueError
+
+#: How long (s) looking at a trading system may take before it is told to stop all the same.
+LOOK_TIMEOUT_S = 0.3
+T = TypeVar("T")
 
 
 class SystemResult(NamedTuple):
@@ -46,6 +51,8 @@ class TradingStop:
         self._clock = clock
         self._on_report = on_report
         self._result = SystemResult(entry.name, "unreachable", 0.0, "no answer in time")
+        self._active_before: bool | None = None
+        self._before: dict[str, ExchangeState] | None = None
 
     def snapshot(self) -> SystemResult:
         waiting = self._result.elapsed_ms == 0.0
@@ -76,20 +83,32 @@ class TradingStop:
     def _stop(self, system: TradingSystem) -> tuple[str, bool, tuple[str, ...]]:
         if self._order.scoped:
             return self._block(system)
-        was_active = _active(system)
+        if self._active_before is None:
+            self._active_before = self._first_look(TradingSystem.killswitch_active)
         system.activate_killswitch(self._order.reason)
-        return "stopped", not was_active, ()
+        return "stopped", not self._active_before, ()
 
     def _block(self, system: TradingSystem) -> tuple[str, bool, tuple[str, ...]]:
-        """No more orders at the venues that are killed, and its own cancels too; the others trade on."""
-        known = system.exchanges()
-        scope = [entry.name for entry in self._order.venues if entry.name in known]
-        for name in scope:
+        """No more orders at the venues that are killed, and its own cancels too; the others trade on.
+
+        The inverse opens only what was seen open before the first attempt.
+        """
+        if self._before is None:
+            self._before = self._first_look(TradingSystem.exchanges)
+        names = [entry.name for entry in self._order.venues if self._before is None or entry.name in self._before]
+        for name in names:
             system.set_enabled(name, False)
-        for name in scope:
+        for name in names:
             system.cancel_all_orders(name)
-        blocked = tuple(name for name in scope if known[name].enabled)
-        return "stopped", bool(blocked), blocked
+        blocked = tuple(name for name in names if self._before is not None and self._before[name].enabled)
+        return "stopped", bool(blocked) or self._before is None, blocked
+
+    def _first_look(self, look: Callable[[TradingSystem], T]) -> T | None:
+        """How it was before; only the inverse depends on it, so it must not hold the stop up for long."""
+        try:
+            return look(TradingSystem(self._entry, request_timeout=LOOK_TIMEOUT_S, deadline=self._deadline))
+        except VenueError:
+            return None
 
     def _look(self, system: TradingSystem) -> tuple[str, bool, tuple[str, ...]]:
         """Check mode: what stopping would change."""
@@ -112,11 +131,3 @@ class TradingStop:
 def _passing(error: VenueError) -> bool:
     """Half an answer, or one of a proxy or a server in trouble: asking again may mend it."""
     return isinstance(error, MalformedReply) or error.code[:1] == "5"
-
-
-def _active(system: TradingSystem) -> bool:
-    """Whether its killswitch was active before; only a "changed" depends on it, so no answer means no."""
-    try:
-        return system.killswitch_active()
-    except VenueError:
-        return False
