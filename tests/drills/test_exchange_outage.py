@@ -256,6 +256,13 @@ def test_where_cancels_are_accepted_and_ignored_it_is_never_done(lab: Stage) -> 
     assert lab.running().isdisjoint(AT_BINANCE)
 
 
+def test_a_containment_that_is_not_proven_is_not_done_although_no_step_failed(lab: Stage) -> None:
+    lab.break_it({"kind": "cancel_ignored"}, {"kind": "feed_stops"})
+    ran = lab.playbook("--tags", "detect,contain", exchange="binance", **QUICK)
+    assert (ran.code, ran.outcome) == (3, "unproven"), ran.out + ran.err
+    assert "not proven safe: binance is open" in ran.err
+
+
 def test_a_playbook_killed_in_the_middle_of_containment_leaves_a_record_and_the_next_run_contains(lab: Stage) -> None:
     lab.break_it({"kind": "cancel_ignored"}, {"kind": "status", "op": "time"}, {"kind": "feed_stops"})
     process = lab.command("ansible-playbook", f"playbooks/{TYPE}.yml", exchange="binance")
