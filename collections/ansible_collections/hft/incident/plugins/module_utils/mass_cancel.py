@@ -117,6 +117,8 @@ class MassCancel:
             try:
                 self._list(venue)
             except VenueError as error:
+                if self._deadline.expired():
+                    return  # cut off by our own time, which says nothing of the venue: what was known holds
                 failures += 1
                 self._failed(error)
                 if not self._order.check:
