@@ -13,10 +13,11 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,7 @@ class Plan:
     plain: int
     conditional: int
     faults: tuple[FaultSpec, ...] = ()
+    relapse: tuple[FaultSpec, ...] = ()  #: in force from the first empty listing on
     crossing: int = 0
     behind: int = 0
     meanwhile: int = 0
@@ -78,13 +80,13 @@ class Plan:
     @property
     def quiet(self) -> bool:
         """Nothing but the red button changes the book."""
-        late = any(fault["kind"] == "late_order" for fault in self.faults)
+        late = any(fault["kind"] == "late_order" for fault in (*self.faults, *self.relapse))
         return not (self.crossing or self.behind or self.meanwhile or late)
 
     @property
     def transient(self) -> bool:
         """Whatever is wrong passes, and nothing of it tells the red button to stay away."""
-        return all(passes(fault) for fault in self.faults)
+        return all(passes(fault) for fault in (*self.faults, *self.relapse))
 
 
 @dataclass(frozen=True)
@@ -163,6 +165,7 @@ def _mixture(number: int, chance: random.Random) -> Trial:
             *_book(chance),
             faults=tuple(_any_fault(chance, passing) for _ in range(chance.randint(1, 4))),
             crossing=chance.choice((0, 0, 3)),
+            relapse=chance.choice(((), (_any_fault(chance, passing),))),
             behind=chance.choice((0, 0, 2)),
             meanwhile=chance.choice((0, 0, 4)),
         )
@@ -200,9 +203,10 @@ class Listing:
 
 @dataclass
 class Seen:
-    """What the product did, by the name of the venue's entry."""
+    """What the product did, and what is to happen when it sees nothing open, by the name of the venue's entry."""
 
     listings: dict[str, list[Listing]] = field(default_factory=dict)
+    at_first_empty: dict[str, Callable[[], None]] = field(default_factory=dict)
 
 
 @contextmanager
@@ -221,6 +225,8 @@ def watched() -> Iterator[Seen]:
                 count = len(orders)
             finally:
                 attempts.append(Listing(started, time.time(), count))
+            if not orders and (happens := seen.at_first_empty.pop(entry.name, None)):
+                happens()
             return orders
 
         venue.open_orders = open_orders  # type: ignore[method-assign]  # this one venue is watched
@@ -291,11 +297,17 @@ class Bench:
             _place_crossing(server, symbols[index % len(symbols)])
         for fault in plan.faults:
             self.host.inject(name, **fault)
+        if plan.relapse:
+            self._seen.at_first_empty[name] = partial(self._relapse, name, plan)
         if plan.behind:
             _land_behind_cancels(server, plan.behind)
         if plan.crossing:
             server.exchange.feed_running = True
         return server
+
+    def _relapse(self, name: str, plan: Plan) -> None:
+        for fault in plan.relapse:
+            self.host.inject(name, **fault)
 
     def _order(self, trial: Trial, names: Sequence[str], servers: Sequence[VenueServer]) -> KillOrder:
         entries = [
@@ -457,7 +469,7 @@ class Judgment:
         if self.plan.transient:
             # An impatient neighbour in the same trial may end the time for everyone.
             return {"clear"} if self.trial.timeout == PATIENT_S else {"clear", "open", "unknown"}
-        if len(self.plan.faults) == 1:
+        if len(self.plan.faults) == 1 and not self.plan.relapse:
             return lasting(self.plan.faults[0])
         return {"clear", "open", "unknown"}
 
