@@ -16,11 +16,11 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import NoReturn, TextIO
 
-from ansible_collections.hft.incident.plugins.module_utils.errors import IncidentError
-from ansible_collections.hft.incident.plugins.module_utils.kill_order import KillOrder, OnReport, Report
+from ansible_collections.hft.incident.plugins.module_utils.errors import IncidentError, UsageError
+from ansible_collections.hft.incident.plugins.module_utils.kill_order import KillOrder, OnReport, Report, checked
 from ansible_collections.hft.incident.plugins.module_utils.killswitch import Kill, KillResult, silent
 from ansible_collections.hft.incident.plugins.module_utils.mass_cancel import VenueResult
-from ansible_collections.hft.incident.plugins.module_utils.settings import SettingsError, select
+from ansible_collections.hft.incident.plugins.module_utils.settings import select
 
 from . import venues_file
 
@@ -83,7 +83,7 @@ def kill(
     """What the command does, for other programs; the parameters are its options, the result has the fields of its JSON.
 
     ``venue``: only these (trading systems are then stopped there only); ``venues``: the venues file; ``on_report`` is
-    called from several threads, a line at a time. Raises SettingsError before anything was sent.
+    called from several threads, a line at a time. Raises UsageError before anything was sent.
     """
     order, path = _order(reason, venue, venues, confirm, interval, timeout)
     return _pressed(Kill(order, on_report), path)
@@ -94,7 +94,7 @@ def main(argv: list[str], started: float | None = None) -> NoReturn:
     given = parser().parse_args(argv)
     try:
         order, path = _order(given.reason, given.venue, given.venues, given.confirm, given.interval, given.timeout)
-    except SettingsError as error:
+    except UsageError as error:
         _tell(f"hft-incident kill: {error}")
         _leave(EXIT_USAGE)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # like Ctrl-C: report what is known
@@ -107,15 +107,12 @@ def main(argv: list[str], started: float | None = None) -> NoReturn:
 def _order(
     reason: str, names: Sequence[str], file: str | None, confirm: int, interval: float, timeout: float
 ) -> tuple[KillOrder, str]:
-    """What to kill, and the venues file that says so; raises SettingsError."""
-    if not reason.strip():
-        raise SettingsError("the reason must say something")
+    """What to kill, and the venues file that says so; raises UsageError."""
     path = venues_file.find(file)
     settings = venues_file.load(path)
     venues = select(settings.venues, names)
-    if not venues:
-        raise SettingsError(f"{path}: 'hft_venues' is empty; there is nothing to kill")
-    return KillOrder(venues, settings.trading_systems, reason, confirm, interval, timeout, scoped=bool(names)), path
+    order = KillOrder(venues, settings.trading_systems, reason, confirm, interval, timeout, scoped=bool(names))
+    return checked(order), path
 
 
 def _pressed(press: Kill, path: str) -> KillResult:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
+from .errors import UsageError
 from .settings import SystemEntry, VenueEntry
 from .venues.errors import AuthError, Banned, RateLimited, VenueError
 
@@ -40,6 +41,17 @@ class KillOrder(NamedTuple):
     @property
     def request_timeout(self) -> float:
         return min(MAX_REQUEST_S, self.timeout * REQUEST_SHARE)
+
+
+def checked(order: KillOrder) -> KillOrder:
+    """The order, if it can be carried out as it says; raises UsageError otherwise."""
+    if not order.venues:
+        raise UsageError("'hft_venues' is empty; there is nothing to kill")
+    if order.confirm < 1 or order.interval < 0 or order.timeout <= 0:
+        raise UsageError("confirm must be at least 1, interval not negative, timeout more than 0")
+    if not order.reason.strip():
+        raise UsageError("the reason must say something")
+    return order
 
 
 class Report(NamedTuple):

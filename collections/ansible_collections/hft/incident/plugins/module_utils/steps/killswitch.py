@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 from ..arguments import ONLY, TRADING_SYSTEMS, VENUES
-from ..errors import UnprovenError, UsageError
-from ..kill_order import KillOrder, Report
+from ..errors import UnprovenError
+from ..kill_order import KillOrder, Report, checked
 from ..killswitch import KillResult, kill
 from ..mass_cancel import VenueResult
 from ..settings import SystemEntry, select, system_entries, venue_entries
@@ -46,22 +46,17 @@ def run(params: Params, context: Context) -> Result:
 
 
 def _order(params: Params, *, check: bool) -> KillOrder:
-    if params["confirm"] < 1 or params["interval"] < 0 or params["timeout"] <= 0:
-        raise UsageError("confirm must be at least 1, interval not negative, timeout more than 0")
-    if not params["reason"]:  # required_if lets null and "" through
-        raise UsageError("reason is empty; say why")
-    venues = select(venue_entries(params["venues"]), params["only"])
-    if not venues:
-        raise UsageError("'venues' is empty; there is nothing to kill")
-    return KillOrder(
-        venues=venues,
-        trading_systems=system_entries(params["trading_systems"]),
-        reason=params["reason"],
-        confirm=params["confirm"],
-        interval=params["interval"],
-        timeout=params["timeout"],
-        scoped=bool(params["only"]),
-        check=check,
+    return checked(
+        KillOrder(
+            venues=select(venue_entries(params["venues"]), params["only"]),
+            trading_systems=system_entries(params["trading_systems"]),
+            reason=params["reason"] or "",  # required_if lets null and "" through
+            confirm=params["confirm"],
+            interval=params["interval"],
+            timeout=params["timeout"],
+            scoped=bool(params["only"]),
+            check=check,
+        )
     )
 
 
