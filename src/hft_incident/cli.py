@@ -69,7 +69,10 @@ def _run(name: str, arguments: list[str]) -> int:
         gc.disable()  # it lives for seconds; looking for garbage between the imports would cost it milliseconds
         from .red_button import main as kill
 
-        kill(arguments)
+        try:
+            kill(arguments)
+        finally:  # `--help` and wrong usage come back to a caller that may live on
+            gc.enable()
     if name in ("-h", "--help"):
         print(HELP, end="")
         return 0

@@ -10,7 +10,6 @@ import http.client
 import json
 import os
 import re
-import select
 import signal
 import subprocess
 import sys
@@ -20,7 +19,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .lifeline import Process, is_alive, myself, send, wait_for_end
+from .lifeline import Process, is_alive, myself, readable, send, wait_for_end
 from .state import Files, Record, SystemProcess, VenueProcess
 from .supervisor import START_TIMEOUT_S, STOP_TIMEOUT_S
 
@@ -370,7 +369,7 @@ def _start_supervisor(
     with starter:
         if starter.stdout is None:
             raise AssertionError("started with a pipe")
-        if not select.select([starter.stdout], [], [], START_TIMEOUT_S * 2 + STOP_TIMEOUT_S)[0]:
+        if not readable(starter.stdout.fileno(), START_TIMEOUT_S * 2 + STOP_TIMEOUT_S):
             raise LabError(f"the lab's supervisor says nothing; see {files.logs}")
         answer = starter.stdout.readline().decode().strip()
     if answer != "ready":

@@ -78,6 +78,13 @@ def end_of(process: Process) -> int | None:
     return descriptor
 
 
+def readable(descriptor: int, timeout_s: float) -> bool:
+    """Whether there is something to read, or an end, in time. Unlike select it takes descriptors of any number."""
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(timeout_s * 1000))
+
+
 def wait_for_end(process: Process, timeout_s: float) -> bool:
     """Whether ``process`` ended in time."""
     try:
@@ -86,7 +93,7 @@ def wait_for_end(process: Process, timeout_s: float) -> bool:
         return True
     if descriptor is not None:
         try:
-            return bool(select.select([descriptor], [], [], timeout_s)[0])
+            return readable(descriptor, timeout_s)
         finally:
             os.close(descriptor)
     deadline = time.monotonic() + timeout_s

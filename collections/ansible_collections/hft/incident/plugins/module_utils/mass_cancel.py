@@ -109,6 +109,9 @@ class MassCancel:
         except Exception as error:  # noqa: BLE001  # a bug in one dialect must end as "unknown", never as silence
             self._current = False
             self._explain(f"internal error ({type(error).__name__})")
+        finally:
+            if self._venue is not None:
+                self._venue.http.close()
 
     def _drive(self, venue: Venue) -> None:
         """Until clear or out of time; raises VenueError where asking again is of no use."""
