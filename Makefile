@@ -14,7 +14,7 @@ drill: $(VENV)/.lab  ## an exchange goes down in the embedded lab; the response,
 	@$(BIN)/hft-incident drill exchange_outage
 
 test: $(VENV)/.test  ## all tests
-	$(BIN)/python -m pytest -n auto --dist worksteal tests
+	$(BIN)/python -m pytest -n auto --dist loadfile tests
 
 lint: $(VENV)/.test  ## ruff, mypy, who may import whom, ansible-lint
 	$(BIN)/ruff check .

@@ -56,7 +56,9 @@ def test_its_positions_are_the_venues(name: str, hft: TradingSystemProcess, host
 
 
 @pytest.mark.parametrize("name", EVERYWHERE)
-def test_its_open_orders_are_the_venues(name: str, hft: TradingSystemProcess, host: Host) -> None:
+def test_its_open_orders_are_the_venues_and_it_cancels_them_when_told(
+    name: str, hft: TradingSystemProcess, host: Host
+) -> None:
     read = {
         (o.id, o.client_id, o.line, o.symbol, o.side, o.qty, o.price)
         for o in adapter_for(host.venues[name], name).open_orders()
@@ -67,10 +69,6 @@ def test_its_open_orders_are_the_venues(name: str, hft: TradingSystemProcess, ho
     }
     assert believed == read
     assert len(read) >= 4
-
-
-@pytest.mark.parametrize("name", EVERYWHERE)
-def test_it_cancels_what_it_has(name: str, hft: TradingSystemProcess, host: Host) -> None:
     assert hft.call("POST", f"/exchanges/{name}/cancel_all_orders").body["requested"] >= 4
     wait_until(lambda: not host.venues[name].exchange.open_orders())
     wait_until(lambda: hft.open_orders(name) == [])
