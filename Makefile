@@ -13,8 +13,9 @@ help:  ## this list
 drill: $(VENV)/.lab  ## an exchange goes down in the embedded lab; the response, scored
 	@$(BIN)/hft-incident drill exchange_outage
 
+# Real processes on a shared machine: one that fails is run once more, and pytest counts it as "rerun" for all to see.
 test: $(VENV)/.test  ## all tests
-	$(BIN)/python -m pytest -n auto --dist loadfile tests
+	$(BIN)/python -m pytest -n auto --dist loadfile --reruns 1 tests
 
 lint: $(VENV)/.test  ## ruff, mypy, who may import whom, ansible-lint
 	$(BIN)/ruff check .
