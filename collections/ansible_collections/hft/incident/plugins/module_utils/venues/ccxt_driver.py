@@ -23,7 +23,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from functools import partial
 from typing import Any, ClassVar, NamedTuple
 from urllib.parse import parse_qsl, urlsplit
@@ -209,7 +209,7 @@ class CcxtVenue(Venue):
         reply = _row(self._any_desk.call("fetch_balance"), where)
         totals, free = schema.object_at(reply, "total", where), schema.object_at(reply, "free", where)
         balances = [
-            Balance(asset, schema.decimal(totals, asset, where), _number(free.get(asset)))
+            Balance(asset, schema.decimal(totals, asset, where), _number(free.get(asset), where))
             for asset, total in totals.items()
             if total is not None
         ]
@@ -297,14 +297,16 @@ class Desk:
         where = f"{self.venue.driver}: positions ({self.line.name})"
         positions = []
         for row in self._listing("fetch_positions"):
-            size = abs(_number(row.get("contracts")))
+            size = abs(_number(row.get("contracts"), where))
             positions.append(
                 Position(
                     symbol=schema.text(row, "symbol", where),
                     line=self.line.name,
                     qty=-size if row.get("side") == "short" else size,
-                    avg_price=_number(row["entryPrice"]) if row.get("entryPrice") is not None else None,
-                    unrealized_pnl=_number(row["unrealizedPnl"]) if row.get("unrealizedPnl") is not None else None,
+                    avg_price=_number(row["entryPrice"], where) if row.get("entryPrice") is not None else None,
+                    unrealized_pnl=_number(row["unrealizedPnl"], where)
+                    if row.get("unrealizedPnl") is not None
+                    else None,
                     unit="contract",
                 )
             )
@@ -486,8 +488,8 @@ class Desk:
             symbol=schema.text(row, "symbol", where),
             line=self.line.name,
             side=str(row.get("side") or ""),
-            qty=_number(row.get("remaining") or row.get("amount")),
-            price=_number(row.get("price")) or None,
+            qty=_number(row.get("remaining") or row.get("amount"), where),
+            price=_number(row.get("price"), where) or None,
             conditional=conditional,
             client_id=str(row.get("clientOrderId") or ""),
         )
@@ -639,13 +641,14 @@ def _whole(value: Any, where: str) -> int:
     return schema.integer({"value": value}, "value", where)
 
 
-def _number(value: Any) -> Decimal:
-    """ccxt's amounts, which may be missing; 0 then."""
-    try:
-        number = Decimal(str(value)) if value is not None else Decimal(0)
-    except InvalidOperation:
-        return Decimal(0)
-    return number if number.is_finite() else Decimal(0)
+def _number(value: Any, where: str) -> Decimal:
+    """ccxt's amounts, which may be missing: 0 then. What is there and no number is a reply that proves nothing."""
+    return Decimal(0) if value is None else schema.decimal({"amount": _exact(value)}, "amount", where)
+
+
+def _exact(value: Any) -> Any:
+    """ccxt was told to give numbers as text, and does not everywhere."""
+    return str(value) if isinstance(value, float) else value
 
 
 def _fill(row: schema.Row, where: str) -> Fill:
@@ -657,7 +660,7 @@ def _fill(row: schema.Row, where: str) -> Fill:
         side=str(row.get("side") or ""),
         qty=schema.decimal(row, "amount", where),
         price=schema.decimal(row, "price", where),
-        fee=_number(fee.get("cost")),
+        fee=_number(fee.get("cost"), where),
         fee_asset=str(fee.get("currency") or ""),
         at_ms=schema.integer(row, "timestamp", where),
     )
