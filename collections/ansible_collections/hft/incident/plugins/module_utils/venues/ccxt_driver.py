@@ -3,15 +3,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """``ccxt:<id>``: the other hundred venues through ccxt, which signs and parses; every byte goes over our HTTP seam.
 
-ccxt reads "nothing open" out of a maintenance page, ``{}`` or nothing at all (venues.md). So an empty listing counts
-only once it is proven: the same reply is parsed again with an order put into one of its empty places, and ccxt must
-then find that order. Where it does not, the place that ccxt reads orders from was not in the reply.
-
-Nor does an empty answer to a narrower question count. ccxt asks Bybit for one settle coin, OKX for one kind of algo
-order, Deribit for one currency, where the caller said "all": such a request is recognized by its parameters, and an
-empty answer to it is an error that says so. The orders that are found are returned all the same, so that they can be
-cancelled; a listing is one page of each line here. So prefer the native dialect where there is one, and name the
-account's ``product_lines`` where there is none: the fewer lines, the more can be proven.
+An empty listing counts only where ``ccxt_proof`` shows that it is the venue's, and of the whole line: ccxt asks Bybit for
+one settle coin, OKX for one kind of algo order, Deribit for one currency, where the caller said "all". The orders that
+are found are returned all the same, so that they can be cancelled; a listing is one page of each line here. So prefer
+the native dialect where there is one, and name the account's ``product_lines`` where there is none: the fewer lines,
+the more can be proven.
 
 Markets are not loaded (a venue in trouble may not serve them, and they take seconds) unless ccxt cannot do without.
 """

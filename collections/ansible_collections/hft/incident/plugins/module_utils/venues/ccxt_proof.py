@@ -68,7 +68,7 @@ def narrowing(path: str, query: str, body: Any) -> set[str]:
     """What in a request asks for a part of a line: "settleCoin=USDT"."""
     sent: dict[str, Any] = dict(parse_qsl(query))
     if isinstance(body, str):
-        with suppress(ValueError):  # a body that is neither names nothing
+        with suppress(ValueError):  # a body that is neither JSON nor a form names nothing
             sent |= json.loads(body) if body.startswith("{") else dict(parse_qsl(body))
     named = {f"{name}={value}" for name, value in sent.items() if name.lower() in NARROWING and value}
     return named | {step for step in path.lower().split("/") if step in SETTLE_COINS}
