@@ -158,6 +158,12 @@ def doubts(state: State) -> list[str]:
     return [f"{name} is {held.verdict}" for name, held in sorted(state.venues.items()) if held.verdict != "clear"]
 
 
+def is_real(events: Iterable[Event]) -> bool:
+    """Whether the alarm was judged real in any run so far, or the red button was pressed before it could be judged."""
+    return any(event.kind == "kill.ordered" or (event.kind == "alarm.judged" and event.data.get("real") is True)
+               for event in events)  # fmt: skip
+
+
 def _opened(state: State, event: Event) -> State:
     data = event.data
     return state._replace(
