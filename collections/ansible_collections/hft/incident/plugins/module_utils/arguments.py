@@ -21,6 +21,13 @@ TRADING_SYSTEMS: dict[str, Any] = {"trading_systems": {"type": "list", "elements
 #: fragment ``only``
 ONLY: dict[str, Any] = {"only": {"type": "list", "elements": "str", "default": []}}
 
+#: fragment ``host_tools``: commands of a trading host
+HOST_TOOLS: dict[str, Any] = {
+    "systemctl": {"type": "str", "default": "systemctl"},
+    "journalctl": {"type": "str", "default": "journalctl"},
+    "coredumpctl": {"type": "str", "default": "coredumpctl"},
+}
+
 
 def chosen_venues(params: Mapping[str, Any]) -> tuple[VenueEntry, ...]:
     """The entries that ``venues`` and ``only`` mean; raises UsageError where that is none or an unknown one."""
