@@ -8,10 +8,10 @@ from __future__ import annotations
 import configparser
 import os
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from ansible_collections.hft.incident.plugins.module_utils.errors import UsageError
+from ansible_collections.hft.incident.plugins.module_utils.settings import Settings
 
 from . import venues_file
 
@@ -49,13 +49,23 @@ def inventory_sources(given: str | None, home: Path) -> list[str]:
     raise UsageError("no inventory: name one with -i, or start the lab with `hft-incident lab up`")
 
 
-def known_venues(sources: Sequence[str]) -> list[str]:
-    """The venues by name, as far as a plain file of the inventory tells; nothing where it takes Ansible to know."""
+def plain_settings(sources: Sequence[str]) -> Settings:
+    """The venues and trading systems of an inventory that has them in a plain file; raises UsageError where it takes
+    Ansible to know them."""
     for source in sources:
         folder = source if os.path.isdir(source) else os.path.dirname(source)
-        with suppress(UsageError):
-            return [venue.name for venue in venues_file.load(os.path.join(folder, venues_file.IN_INVENTORY)).venues]
-    return []
+        path = os.path.join(folder, venues_file.IN_INVENTORY)
+        if os.path.isfile(path):
+            return venues_file.load(path)
+    raise UsageError(f"no {venues_file.IN_INVENTORY} beside {', '.join(sources)}")
+
+
+def known_venues(sources: Sequence[str]) -> list[str]:
+    """The venues by name, as far as a plain file of the inventory tells."""
+    try:
+        return [venue.name for venue in plain_settings(sources).venues]
+    except UsageError:  # a name in a message, and no more, depends on it
+        return []
 
 
 def _configurations() -> list[Path]:
