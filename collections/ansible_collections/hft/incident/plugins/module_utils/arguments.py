@@ -18,6 +18,13 @@ VENUES: dict[str, Any] = {"venues": {"type": "list", "elements": "dict", "requir
 #: fragment ``trading_systems``
 TRADING_SYSTEMS: dict[str, Any] = {"trading_systems": {"type": "list", "elements": "dict", "default": []}}
 
+#: fragment ``gates``: what opens again needs people's approval; which ones, the inventory says.
+GATES: dict[str, Any] = {
+    "gate": {"type": "str"},
+    "gates": {"type": "dict", "default": {}},
+    "allowed_signers": {"type": "path"},
+}
+
 #: fragment ``only``
 ONLY: dict[str, Any] = {"only": {"type": "list", "elements": "str", "default": []}}
 
