@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 from ..arguments import TRADING_SYSTEMS, VENUES, require_positive
 from ..diagnosis import Diagnosis, Evidence, diagnose
 from ..errors import UsageError
-from ..evidence import gather
 from ..settings import VenueEntry, system_entries, venue_entries
+from ..venue_evidence import gather
 from . import Context, Params, Result, event
 
 ARGUMENT_SPEC: dict[str, Any] = {
