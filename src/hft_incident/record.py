@@ -215,6 +215,11 @@ def _open_orders(data: Mapping[str, Any]) -> str:
     return "open orders: " + ", ".join(counts)
 
 
+def _probe(system: Mapping[str, Any]) -> str:
+    said = system["error"] or f"{system['status']}, {system['mode']}"
+    return f"{system['name']} {system['verdict']} ({said}{', restarted' if system['restarted'] else ''})"
+
+
 _SENTENCES: Mapping[str, Sentence] = {
     "incident.opened": _opened,
     "incident.closed": lambda data: (
@@ -240,6 +245,7 @@ _SENTENCES: Mapping[str, Sentence] = {
     "venue.reported": _says("{name}: {text}"),
     "venue.diagnosed": _says("{name}: {verdict}: {sentence}"),
     "venue.watched": _says("watching {name}, {left_s} s left: {verdict}: {sentence}"),
+    "trading_systems.probed": lambda data: "trading systems: " + ", ".join(_probe(one) for one in data["systems"]),
     "open_orders.listed": _open_orders,
     "exposure.measured": _exposure,
     "exchange.changed": _says("{name} at {trading_system}: {before} -> {state}"),

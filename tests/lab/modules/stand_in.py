@@ -36,7 +36,7 @@ class StandIn:
         }
         self.config: dict[str, Any] = {"exchanges": {}, "risk": {"max_position": "5"}}
         self.strategies: dict[str, dict[str, Any]] = {}
-        self.health = {"status": "ok", "mode": "live"}
+        self.health: dict[str, Any] = {"status": "ok", "mode": "live", "uptime_s": 60.5, "version": "1.2.3"}
         self.positions: list[dict[str, Any]] = []
         self.orders: list[dict[str, Any]] = []
         self.seen: list[str] = []

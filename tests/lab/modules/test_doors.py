@@ -54,6 +54,7 @@ def _no_incident(result: Result) -> bool:
 CASES = {
     "venue_status_info": Case({"name": "alpha"}, lambda r: r["verdict"] == "healthy"),
     "venue_watch": Case({"name": "alpha", "timeout": 10}, lambda r: r["verdict"] == "healthy"),
+    "trading_system_info": Case({"restarted_within": 3600}, lambda r: r["all_answer"] and r["systems"][0]["restarted"]),
     "open_orders_info": Case({}, lambda r: r["known"] and all(venue["count"] for venue in r["venues"])),
     "exposure_info": Case({}, lambda r: any(asset["asset"] == "BTC" for asset in r["assets"])),
     "position_reconciliation": Case({"require_reconciled": False, "interval": 0.1}, lambda r: bool(r["verdict"])),

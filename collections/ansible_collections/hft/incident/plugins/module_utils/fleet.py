@@ -10,7 +10,7 @@ from typing import Any
 
 from .errors import UsageError
 from .reading import Answer
-from .settings import SystemEntry, system_entries
+from .settings import SystemEntry, select, system_entries
 
 
 def given_systems(params: Mapping[str, Any]) -> tuple[SystemEntry, ...]:
@@ -19,6 +19,11 @@ def given_systems(params: Mapping[str, Any]) -> tuple[SystemEntry, ...]:
     if not entries:
         raise UsageError("'trading_systems' is empty; give hft_trading_systems of the inventory")
     return entries
+
+
+def chosen_systems(params: Mapping[str, Any]) -> tuple[SystemEntry, ...]:
+    """The entries that ``trading_systems`` and ``only`` mean; raises UsageError for none and for an unknown one."""
+    return select(given_systems(params), params["only"], "trading system")
 
 
 def failures(answers: Mapping[str, Answer[Any]]) -> list[str]:

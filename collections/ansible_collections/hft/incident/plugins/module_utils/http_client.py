@@ -48,11 +48,14 @@ class Response(NamedTuple):
 
 
 class TransportError(Exception):
-    """No complete reply. ``sent`` tells whether the request may have reached the other side."""
+    """No complete reply. ``sent``: the request may have reached the other side; ``reached``: it took our connection;
+    ``late``: time ran out (rather than: the other side refused, closed or talked nonsense)."""
 
-    def __init__(self, message: str, *, sent: bool) -> None:
+    def __init__(self, message: str, *, sent: bool, reached: bool = True, late: bool = False) -> None:
         super().__init__(message)
         self.sent = sent
+        self.reached = reached
+        self.late = late
 
 
 class _DeadlineReader(io.RawIOBase):
@@ -113,7 +116,7 @@ class HttpClient:
         """The complete reply; raises TransportError in time otherwise."""
         deadline = self.deadline.within(self.request_timeout) if self.deadline else Deadline(self.request_timeout)
         if deadline.expired():
-            raise TransportError(f"{request.name}: not sent, no time left", sent=False)
+            raise TransportError(f"{request.name}: not sent, no time left", sent=False, reached=False, late=True)
         with self._lock:
             self.requests += 1
             kept = self._idle.pop() if self._idle else None
@@ -132,7 +135,8 @@ class HttpClient:
             raise TransportError(f"{request.name}: a header holds what HTTP cannot carry", sent=False) from None
         except (OSError, http.client.HTTPException) as error:
             connection.close()
-            raise TransportError(f"{request.name}: {describe(error)}", sent=True) from None
+            late = isinstance(error, TimeoutError)
+            raise TransportError(f"{request.name}: {describe(error)}", sent=True, late=late) from None
         if connection.sock is not None:  # http.client closes it where the server says so
             with self._lock:
                 self._idle.append(connection)
@@ -145,18 +149,21 @@ class HttpClient:
             connection.close()
 
     def _connect(self, request: Request, deadline: Deadline) -> http.client.HTTPConnection:
+        if self.secure:
+            if self._context is None:
+                self._context = self._trusted()
+            connection: http.client.HTTPConnection = http.client.HTTPSConnection(
+                self._host, self._port, timeout=deadline.remaining(), context=self._context
+            )
+        else:
+            connection = http.client.HTTPConnection(self._host, self._port, timeout=deadline.remaining())
         try:
-            if self.secure:
-                if self._context is None:
-                    self._context = self._trusted()
-                connection: http.client.HTTPConnection = http.client.HTTPSConnection(
-                    self._host, self._port, timeout=deadline.remaining(), context=self._context
-                )
-            else:
-                connection = http.client.HTTPConnection(self._host, self._port, timeout=deadline.remaining())
             connection.connect()
         except OSError as error:
-            raise TransportError(f"{request.name}: {describe(error)}", sent=False) from None
+            # http.client has its socket once the connection stands: what failed then is the TLS handshake.
+            reached, late = connection.sock is not None, isinstance(error, TimeoutError)
+            message = f"{request.name}: {describe(error)}"
+            raise TransportError(message, sent=False, reached=reached, late=late) from None
         return connection
 
     def _trusted(self) -> ssl.SSLContext:

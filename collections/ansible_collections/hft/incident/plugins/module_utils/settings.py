@@ -10,7 +10,7 @@ entry is kept in that entry, so that it makes one venue unknown and leaves the o
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 from .errors import UsageError
@@ -53,6 +53,9 @@ class Settings(NamedTuple):
     trading_systems: tuple[SystemEntry, ...]
 
 
+Entry = TypeVar("Entry", VenueEntry, SystemEntry)
+
+
 def parse(document: object, source: str = "the venues file") -> Settings:
     """The entries of a decoded venues file; raises SettingsError where the file as a whole cannot be used."""
     if not isinstance(document, Mapping) or "hft_venues" not in document:
@@ -75,12 +78,12 @@ def system_entries(rows: object, source: str = "trading_systems") -> tuple[Syste
     return entries
 
 
-def select(entries: Sequence[VenueEntry], names: Sequence[str]) -> tuple[VenueEntry, ...]:
+def select(entries: Sequence[Entry], names: Sequence[str], what: str = "venue") -> tuple[Entry, ...]:
     """The entries with these names (all where none is given); raises SettingsError naming the known ones."""
     known = {entry.name: entry for entry in entries}
     unknown = [name for name in names if name not in known]
     if unknown:
-        raise SettingsError(f"unknown venue '{unknown[0]}'; the venues file has: {', '.join(known) or 'none'}")
+        raise SettingsError(f"unknown {what} '{unknown[0]}'; the venues file has: {', '.join(known) or 'none'}")
     return tuple(known[name] for name in dict.fromkeys(names)) if names else tuple(entries)
 
 

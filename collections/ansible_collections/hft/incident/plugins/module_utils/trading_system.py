@@ -4,8 +4,8 @@
 """A trading system's API (contracts.md, "The trading system's API"; its first column is the runbook's sections 3 to 6).
 
 Never a path to the venues: whatever it answers, the venues are asked themselves. Methods raise three of the venues'
-errors and nothing else: ``Unavailable`` (no complete reply), ``Rejected`` (it said no; ``code`` is the HTTP status) and
-``MalformedReply`` (an answer outside its contract).
+errors and nothing else: ``Unavailable`` (no complete reply; ``Unreachable`` and ``Hung`` say why), ``Rejected`` (it
+said no; ``code`` is the HTTP status) and ``MalformedReply`` (an answer outside its contract).
 """
 
 from __future__ import annotations
@@ -25,6 +25,20 @@ from .venues.schema import Json, Row
 
 BASE = "/api/v1"
 MAX_PAGES = 1000
+STATUSES = ("ok", "degraded", "halted")
+MODES = ("live", "observe", "halted")
+
+
+class Unreachable(Unavailable):
+    """It took no connection: nothing listens there, or nothing is there."""
+
+    kind = "unreachable"
+
+
+class Hung(Unavailable):
+    """It took the connection and gave no complete reply in time, as a stopped or stuck process does."""
+
+    kind = "hung"
 
 
 class ExchangeState(NamedTuple):
@@ -67,8 +81,10 @@ class SystemOrder(NamedTuple):
 
 
 class Health(NamedTuple):
-    status: str  #: ok | degraded | halted
-    mode: str  #: live | observe | halted
+    status: str  #: one of STATUSES
+    mode: str  #: one of MODES
+    uptime_s: float  #: since the process started
+    version: str
 
 
 class TradingSystem:
@@ -160,8 +176,12 @@ class TradingSystem:
         self._json("POST", f"/strategies/{quote(strategy_id)}/{'start' if running else 'stop'}")
 
     def health(self) -> Health:
-        reply = self._object("GET", "/health")
-        return Health(schema.text(reply, "status", "GET /health"), schema.text(reply, "mode", "GET /health"))
+        reply, where = self._object("GET", "/health"), "GET /health"
+        uptime = schema.decimal(reply, "uptime_s", where)
+        if uptime < 0:
+            raise MalformedReply(f"{where}: 'uptime_s' is negative")
+        status, mode = _word(reply, "status", STATUSES, where), _word(reply, "mode", MODES, where)
+        return Health(status, mode, float(uptime), schema.text(reply, "version", where))
 
     # One request --------------------------------------------------------------------------------------------------
 
@@ -174,7 +194,8 @@ class TradingSystem:
         try:
             response = self._http.send(request)
         except TransportError as error:
-            raise Unavailable(str(error)) from None
+            kind = Hung if error.late else Unavailable
+            raise (kind if error.reached else Unreachable)(str(error)) from None
         if not 200 <= response.status < 300:
             words = self._scrub(_its_words(response))
             raise Rejected(f"{request.name}: HTTP {response.status}{words}", code=str(response.status))
@@ -197,6 +218,13 @@ def _its_words(response: Response) -> str:
 def _unwrapped(reply: Json, name: str) -> Json:
     """A bare list, or the list under its own name: the contract shows the rows, not their wrapper."""
     return reply.get(name) if isinstance(reply, dict) else reply
+
+
+def _word(row: Row, key: str, words: tuple[str, ...], where: str) -> str:
+    value = schema.text(row, key, where)
+    if value not in words:
+        raise MalformedReply(f"{where}: '{key}' is none of {', '.join(words)}")
+    return value
 
 
 def _exchange_state(row: Row, where: str) -> ExchangeState:
