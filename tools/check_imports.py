@@ -37,7 +37,7 @@ LAYERS = (
     Layer("doors on the control node", (f"{PLUGINS}.action",), (UTILS, f"{PLUGINS}.plugin_utils", "ansible")),
     Layer("the shared door and the scribe", (f"{PLUGINS}.plugin_utils", f"{PLUGINS}.callback"), (UTILS, "ansible")),
     Layer("documentation", (f"{PLUGINS}.doc_fragments",), ()),
-    Layer("the lab", ("hft_incident.lab",), ("hft_incident.lab", "aiohttp", "yarl", "yaml")),
+    Layer("the lab", ("hft_incident.lab",), ("hft_incident.lab", "aiohttp", "psycopg", "yarl", "yaml")),
     Layer("the drill", ("hft_incident.drill",), ("hft_incident", UTILS, "rich")),
     Layer(
         "the wrapper",
