@@ -228,6 +228,7 @@ _SENTENCES: Mapping[str, Sentence] = {
     "incident.reopened": lambda data: "incident reopened" + (f": {data['reason']}" if data.get("reason") else ""),
     "severity.set": _says("severity set to {severity}"),
     "alarm.judged": lambda data: f"{'REAL' if data['real'] else 'false alarm'}: {data['because']}",
+    "incident.escalated": lambda data: f"ESCALATED: it happened before: {', '.join(data['earlier'])}",
     "fire_first.withheld": _says("red button not pressed beforehand: {reason}"),
     "run.started": lambda data: f"run started: {data['playbook']}{_check(data)}",
     "run.finished": _run_finished,
