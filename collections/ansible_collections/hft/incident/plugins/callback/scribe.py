@@ -63,11 +63,13 @@ from ansible_collections.hft.incident.plugins.module_utils.incident import (
     PHASES,
     TYPES,
     Incident,
+    Inverse,
     doubts,
     find,
     open_incident,
     state_of,
 )
+from ansible_collections.hft.incident.plugins.module_utils.intents import registration
 
 INPUTS = ("exchange", "reason", "confirmed", "force")
 MESSAGE_LIMIT = 300
@@ -290,17 +292,21 @@ class CallbackModule(CallbackBase):
         data = result._result
         events: list[Draft] = [(item.get("kind", ""), item.get("data", {})) for item in _listed(data, "record")]
         check = result._task_fields.get("check_mode", context.CLIARGS.get("check"))
-        for item in [] if check else _listed(data, "inverses"):
-            inverse = {
-                "id": uuid.uuid4().hex[:12],
-                "task": result._task.get_name(),
-                "host": result._host.get_name(),
-                "module": item.get("module"),
-                "args": item.get("args") or {},
-                "describe": item.get("describe"),
-            }
-            events.append(("inverse.registered", inverse))
-        return events
+        inverses = [] if check else _listed(data, "inverses")
+        if not inverses or self._run is None:
+            return events
+        # What a step on the control node wrote down before it acted is open already, and not written twice.
+        still_open: Sequence[Inverse] = ()
+        try:
+            still_open = state_of(self._run.incident.journal.events()).inverses
+        except IncidentError as error:
+            self._fault(self._run, str(error))
+        task, host = result._task.get_name(), result._host.get_name()
+        try:
+            return events + registration(still_open, inverses, task=task, host=host).drafts
+        except TypeError as error:
+            self._fault(self._run, f"how to undo {task!r} could not be recorded: {error}")
+            return events
 
     def _write(self, events: Sequence[Draft]) -> None:
         """Writes what can be written. A fault is said once, loudly, and fails the run at its end: stopping here could

@@ -204,6 +204,12 @@ def _applied(state: State, event: Event) -> State:
     return state._replace(inverses=tuple(item for item in state.inverses if item.id != event.data.get("id")))
 
 
+def _given_up(state: State, event: Event) -> State:
+    """Another incident has taken over what these would open: they are its to play."""
+    gone = event.data.get("inverses") or ()
+    return state._replace(inverses=tuple(item for item in state.inverses if item.id not in gone))
+
+
 # What each kind of event changes; kinds that are not here change nothing that is derived.
 _UPDATES = {
     "incident.opened": _opened,
@@ -218,6 +224,7 @@ _UPDATES = {
     "strategies.started": _strategy,
     "inverse.registered": _registered,
     "inverse.applied": _applied,
+    "claims.given_up": _given_up,
 }
 
 

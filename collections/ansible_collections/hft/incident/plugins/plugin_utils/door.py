@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -18,8 +19,8 @@ from typing import Any
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
 
-from ansible_collections.hft.incident.plugins.module_utils.incident import ENV_DIR
-from ansible_collections.hft.incident.plugins.module_utils.journal import FILE_NAME, Journal
+from ansible_collections.hft.incident.plugins.module_utils.incident import ENV_DIR, Incident
+from ansible_collections.hft.incident.plugins.module_utils.intents import register
 from ansible_collections.hft.incident.plugins.module_utils.steps import Context, run_step
 
 
@@ -27,6 +28,8 @@ class Door(ActionBase):
     """One module's action plugin; subclasses name the ``step``."""
 
     step: ModuleType
+    #: Whether what it intends is to be undone later; what undoes is not.
+    registers = True
     _supports_check_mode = True
     _supports_async = False
 
@@ -40,12 +43,25 @@ class Door(ActionBase):
         checked = validator.validate(self._task.args)
         if checked.error_messages:
             return {"failed": True, "msg": "; ".join(checked.error_messages), "outcome": "usage"}
-        context = Context(check=bool(self._task.check_mode), note=note)
-        return run_step(self.step.run, checked.validated_parameters, context)
+        return run_step(self.step.run, checked.validated_parameters, self._context(task_vars or {}))
+
+    def _context(self, task_vars: Mapping[str, Any]) -> Context:
+        """Where the scribe has opened a journal, what the step notes and intends goes straight into it."""
+        check = bool(self._task.check_mode)
+        folder = os.environ.get(ENV_DIR)
+        if not folder:
+            return Context(check, _nowhere)
+        incident = Incident(Path(folder).name, Path(folder))
+
+        def note(kind: str, data: Mapping[str, Any]) -> None:
+            incident.journal.append(kind, data)
+
+        if check or not self.registers:
+            return Context(check, note)
+        # Of a delegated task, too, the play's host: there it is undone.
+        host = str(task_vars.get("inventory_hostname", ""))
+        return Context(check, note, partial(register, incident, task=self._task.get_name(), host=host))
 
 
-def note(kind: str, data: Mapping[str, Any]) -> None:
-    """An event straight into the incident's journal, where the scribe has opened one."""
-    folder = os.environ.get(ENV_DIR)
-    if folder:
-        Journal(Path(folder) / FILE_NAME).append(kind, data)
+def _nowhere(_kind: str, _data: Mapping[str, Any]) -> None:
+    """No incident is open."""

@@ -4,12 +4,13 @@
 """What each module does: one file and one plain function a module; both of its doors call it.
 
 A step takes the validated arguments and a ``Context``, and returns the module's result: ``changed``, ``msg``, its own
-fields, and what the record needs: ``record`` (events for the journal) and ``inverses`` (how to undo it).
+fields, and what the record needs: ``record`` (events for the journal) and ``inverses`` (how to undo it). What it is
+about to change it says first, by ``Context.intend``: a change that nobody knows how to undo must not outlive a crash.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from ..errors import IncidentError
@@ -18,13 +19,25 @@ from ..redaction import recordable, scrub_text
 Params = Mapping[str, Any]
 Result = dict[str, Any]
 Note = Callable[[str, Mapping[str, Any]], None]
+Intend = Callable[[Iterable[Mapping[str, Any]]], list[dict[str, Any]]]
+
+
+def unregistered(inverses: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The inverses as they are: where there is no journal (a host), the scribe registers them from the result."""
+    return [dict(item) for item in inverses]
 
 
 class Context(NamedTuple):
-    """How a step runs: ``check`` forbids every write; ``note`` puts an event into the journal while it works."""
+    """How a step runs: ``check`` forbids every write; ``note`` puts an event into the journal while it works.
+
+    ``intend`` is called with the inverses of a change right before the change, never in check mode. It writes them
+    down, and returns what belongs into the result's ``inverses``: the same, each with its ``id`` in the journal. An
+    inverse whose change did not come about in the end must be harmless: it sets what is set already.
+    """
 
     check: bool
     note: Note
+    intend: Intend = unregistered
 
 
 Step = Callable[[Params, Context], Result]
