@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from decimal import Decimal
 from typing import Any
 
@@ -95,7 +95,8 @@ def recordable(value: Any, where: str = "data") -> Any:
 
 def iso_utc(moment: datetime) -> str:
     """An aware datetime as ``2026-11-23T10:00:00.000000Z``."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    utc = timezone.utc  # noqa: UP017  # this runs on trading hosts too, from Python 3.9 on
+    return moment.astimezone(utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def _field(key: Any, value: Any, where: str) -> Any:
