@@ -250,6 +250,7 @@ _SENTENCES: Mapping[str, Sentence] = {
     "open_orders.listed": _open_orders,
     "exposure.measured": _exposure,
     "exchange.changed": _says("{name} at {trading_system}: {before} -> {state}"),
+    "service.changed": _says("{unit}: {before} -> {state}"),
     "positions.reconciled": _says("{verdict}: {reason}"),
     "kill.ordered": lambda data: f"kill ordered: {', '.join(data['venues'])}: {data['reason']}",
     "inverse.registered": _says("to undo later: {describe}"),

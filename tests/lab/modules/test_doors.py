@@ -60,6 +60,7 @@ CASES = {
     "position_reconciliation": Case({"require_reconciled": False, "interval": 0.1}, lambda r: bool(r["verdict"])),
     "strategy": Case({"state": "stopped", "exchange": "alpha"}, lambda r: r["changed"]),
     "exchange": Case({"name": "alpha", "state": "disabled"}, lambda r: r["changed"]),
+    "service_state": Case({"unit": "hft", "state": "stopped", "systemctl": "/nowhere"}, lambda r: r["outcome"] == "usage"),
     "killswitch": Case({"reason": "a test", "interval": 0.05}, lambda r: r["changed"]),
     "undo": Case({}, _no_incident),
     "incident": Case({}, _no_incident),

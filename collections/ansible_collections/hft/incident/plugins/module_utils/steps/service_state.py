@@ -1,0 +1,210 @@
+# Copyright: (c) 2026, hft-incident contributors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+# SPDX-License-Identifier: Apache-2.0
+"""The module ``service_state``: a service of this host started and seen to stay up, or stopped and seen to be gone.
+
+Source: runbook section 4 ("Restart"); seed-faults B2 and B3 (start limits, the hold file, an automatic restart that
+races the responder), C4 (a stop that overlaps with the start after it).
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from ..arguments import HOST_TOOLS, require_positive
+from ..deadline import Deadline
+from ..errors import HeldError, IncidentError, UnprovenError, UsageError
+from ..systemd import LOOK_S, Service, UnitState, unmet_assertions
+from . import Context, Params, Result, event, inverse
+
+ARGUMENT_SPEC: dict[str, Any] = {
+    **HOST_TOOLS,
+    "unit": {"type": "str", "required": True},
+    "state": {"type": "str", "choices": ["started", "stopped"], "required": True},
+    "force": {"type": "bool", "default": False},
+    "timeout": {"type": "float", "default": 30.0},
+    "settle": {"type": "float", "default": 1.0},
+    "undoable": {"type": "bool", "default": True},
+}
+OPPOSITE = {"started": "stopped", "stopped": "started"}
+POLL_S = 0.1
+
+
+def run(params: Params, context: Context) -> Result:
+    """Start or stop one service; raises UsageError where there is no such service, before anything is changed."""
+    require_positive(params, "timeout")
+    if not params["settle"] >= 0:
+        raise UsageError("settle must not be negative")
+    service = Service(params["systemctl"], params["unit"])
+    before = service.state(Deadline(params["timeout"]))
+    started = params["state"] == "started"
+    _require_usable(service, before, started=started)
+    if before.running if started else before.stopped:
+        return _described(service, params, before, before, f"{service.name} was {before.words} already")
+    if context.check:
+        return _predicted(service, params, before)
+    # Also where the change fails: to set what is set changes nothing.
+    inverses = context.intend([_inverse(service, params)] if params["undoable"] else [])
+    failure: IncidentError | None = None
+    try:
+        if started:
+            _start(service, params["timeout"], params["settle"])
+        else:
+            _stop(service, params["timeout"], force=params["force"])
+    except IncidentError as error:
+        failure = error
+    result = _told(service, params, before)
+    result["inverses"] = inverses
+    if failure:
+        result |= {"failed": True, "outcome": failure.outcome, "msg": str(failure)}
+    return result
+
+
+def _require_usable(service: Service, state: UnitState, *, started: bool) -> None:
+    """A unit whose file was taken away under it still runs, and must be stoppable."""
+    if state.load_state == "not-found" and (started or state.stopped or not state.active_state):
+        raise UsageError(f"there is no unit {service.name} on this host")
+    if started and state.load_state == "masked":
+        raise UsageError(f"{service.name} is masked: `systemctl unmask {service.name}` first")
+
+
+# Starting -----------------------------------------------------------------------------------------------------------
+
+
+def _start(service: Service, timeout: float, settle: float) -> None:
+    """Raises HeldError where its assertion forbids it, UnprovenError where it does not come up or does not stay up."""
+    deadline = Deadline(timeout)
+    # Its complaint is of no interest: a unit that has never failed has nothing to forget. The start shows.
+    service.reset(deadline)
+    ran = service.start(deadline)
+    state = _wait(service, deadline) if ran.ok else service.state(Deadline(LOOK_S))
+    if not ran.ok and not state.running:
+        held = ", ".join(unmet_assertions(state))
+        # AssertResult alone may tell of an earlier attempt.
+        if state.stopped and not state.asserted and (held or "assertion" in ran.err.lower()):
+            held = held or "an assertion of its unit file (`systemctl status` shows it)"
+            raise HeldError(f"{service.name} may not start: {held} is not met; a closed latch must be opened first")
+        raise UnprovenError(f"{service.name} did not start: {ran.complaint}; it is {state.words}")
+    _hold(service, state, settle)
+
+
+def _wait(service: Service, deadline: Deadline) -> UnitState:
+    """Its state once it runs, or has ended; raises UnprovenError at the deadline."""
+    while True:
+        state = service.state(Deadline(LOOK_S))
+        if state.running or state.stopped:
+            return state
+        if deadline.remaining() <= POLL_S:
+            raise UnprovenError(f"{service.name} is still {state.words}; NRestarts {state.n_restarts}")
+        time.sleep(POLL_S)
+
+
+def _hold(service: Service, first: UnitState, settle: float) -> None:
+    """Look for so long whether the same process stays; a service counts as started before it has done anything."""
+    state, deadline = first, Deadline(settle)
+    while state.running and (state.main_pid, state.n_restarts) == (first.main_pid, first.n_restarts):
+        if deadline.expired():
+            return
+        time.sleep(min(POLL_S, deadline.remaining()))
+        state = service.state(Deadline(LOOK_S))
+    raise UnprovenError(
+        f"{service.name} was started and did not stay up: it is {state.active_state} ({state.sub_state}), "
+        f"Result {state.result}, {state.ending}, NRestarts {state.n_restarts}"
+    )
+
+
+# Stopping -----------------------------------------------------------------------------------------------------------
+
+
+def _stop(service: Service, timeout: float, *, force: bool) -> None:
+    """Raises UnprovenError where a process may be left."""
+    deadline = Deadline(timeout)
+    if force:
+        _kill(service, deadline)
+    ran = service.stop(deadline)
+    state = service.state(Deadline(LOOK_S))
+    while not state.stopped and ran.ok and deadline.remaining() > POLL_S:
+        time.sleep(POLL_S)
+        state = service.state(Deadline(LOOK_S))
+    if not state.stopped:
+        why = "" if ran.ok else f": {ran.complaint}"
+        raise UnprovenError(f"{service.name} is not proven stopped{why}; it is {state.words}, MainPID {state.main_pid}")
+
+
+def _kill(service: Service, deadline: Deadline) -> None:
+    """A stop alone sends SIGTERM and then SIGCONT, which wakes a process that hangs, with orders in mind that the
+    venues have cancelled since. So it dies first, and where that is not certain no stop is sent."""
+    first = service.state(Deadline(LOOK_S))
+    ran = service.kill(deadline)
+    state = first
+    while state.main_pid and state.main_pid == first.main_pid:
+        state = service.state(Deadline(LOOK_S))
+        if not ran.ok or deadline.remaining() <= POLL_S:
+            break
+        time.sleep(POLL_S)
+    if state.main_pid and state.main_pid == first.main_pid:
+        why = "it outlives SIGKILL" if ran.ok else ran.complaint
+        raise UnprovenError(f"{service.name} could not be killed: {why}; it is {state.words}, MainPID {state.main_pid}")
+
+
+# What is said -------------------------------------------------------------------------------------------------------
+
+
+def _told(service: Service, params: Params, before: UnitState) -> Result:
+    """What has become of it."""
+    try:
+        after = service.state(Deadline(LOOK_S))
+    except IncidentError as error:
+        # The change was tried; that it cannot be seen makes it unproven, whatever was thought before.
+        told = _described(service, params, before, before, str(error))
+        return {**told, "changed": True, "failed": True, "outcome": error.outcome}
+    words = "" if after.result == "success" else f" ({after.words})"
+    told = _described(service, params, before, after, f"{service.name} is now {_word(after)}{words}")
+    told["record"] = (
+        [event("service.changed", {"unit": service.name, "state": _word(after), "before": _word(before)})]
+        if told["changed"]
+        else []
+    )
+    return told
+
+
+def _predicted(service: Service, params: Params, before: UnitState) -> Result:
+    started = params["state"] == "started"
+    held = unmet_assertions(before) if started else []
+    told = _described(service, params, before, before, f"{service.name} would be {params['state']}")
+    if held:
+        told["msg"] += f", once {', '.join(held)} is met"
+    told["changed"] = True
+    told["diff"]["after"] = {service.name: "running" if started else "stopped"}
+    return told
+
+
+def _described(service: Service, params: Params, before: UnitState, after: UnitState, msg: str) -> Result:
+    return {
+        "changed": _word(before) != _word(after) or before.main_pid != after.main_pid,
+        "msg": msg,
+        "unit": service.name,
+        **_fields(after),
+        "before": _fields(before),
+        "held_by": unmet_assertions(after) if params["state"] == "started" else [],
+        "diff": {"before": {service.name: _word(before)}, "after": {service.name: _word(after)}},
+    }
+
+
+def _word(state: UnitState) -> str:
+    if state.running:
+        return "running"
+    return "stopped" if state.stopped else f"{state.active_state} ({state.sub_state})"
+
+
+def _fields(state: UnitState) -> Result:
+    shown = state._asdict()
+    del shown["asserted"], shown["unit_files"]
+    return shown
+
+
+def _inverse(service: Service, params: Params) -> dict[str, Any]:
+    state = OPPOSITE[params["state"]]
+    args = {"unit": service.name, "state": state, "timeout": params["timeout"], "systemctl": params["systemctl"]}
+    return inverse("service_state", args, f"{'start' if state == 'started' else 'stop'} {service.name}")
