@@ -17,9 +17,10 @@ from pathlib import Path
 
 from aiohttp import web
 
+from . import VERSION
 from .api import Api
 from .settings import Settings, SettingsError, load
-from .system import VERSION, TradingSystem
+from .system import TradingSystem
 
 log = logging.getLogger("system")
 

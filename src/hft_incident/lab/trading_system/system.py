@@ -14,12 +14,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from . import VERSION
 from .configuration import Configuration
 from .desk import FILLS_INTERVAL_S, LISTING_INTERVAL_S, QUOTE_INTERVAL_S, Desk
 from .settings import Settings, SettingsError
 from .strategy import Strategy
 
-VERSION = "1.0.0"
 HOLD_INTERVAL_S = 0.1
 CONNECT_INTERVAL_S = 0.5
 #: A stopping process tries to cancel its orders for this long.
