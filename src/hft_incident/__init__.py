@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """hft-incident: one command per trading incident.
 
-``from hft_incident import respond, kill``: what `hft-incident run` and `hft-incident kill` do, with typed results.
+``from hft_incident import respond, kill, approve``: what `hft-incident run`, `kill` and `approve` do; typed results.
 """
 
 from __future__ import annotations
@@ -12,15 +12,18 @@ TYPE_CHECKING = False  # type checkers take this name for true; importing typing
 if TYPE_CHECKING:
     from typing import Any
 
+    from .approval import Approval, approve
     from .outcome import Outcome
     from .red_button import kill
     from .responder import respond
 
 __version__ = "0.1.0"
-__all__ = ["Outcome", "__version__", "kill", "respond"]
+__all__ = ["Approval", "Outcome", "__version__", "approve", "kill", "respond"]
 
 _HOMES = {
+    "Approval": "hft_incident.approval",
     "Outcome": "hft_incident.outcome",
+    "approve": "hft_incident.approval",
     "kill": "hft_incident.red_button",
     "respond": "hft_incident.responder",
 }

@@ -22,6 +22,7 @@ COMMANDS = {
     "lab": "up, down or status: the lab by itself",
     "status": "incidents and where they stand, or one of them in full",
     "timeline": "what happened in an incident, a line each",
+    "approve": "one person's signed approval, where an incident waits for it",
     "verify": "whether the record of an incident is as it was written",
 }
 

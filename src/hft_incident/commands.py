@@ -111,6 +111,16 @@ def _verify(options: argparse.Namespace) -> int:
     return EXIT_CODES[record.VERIFY_OUTCOMES[found.state]]
 
 
+def _approve(options: argparse.Namespace) -> int:
+    from .approval import approval_lines, approve
+
+    def show(lines: Sequence[str]) -> None:
+        print(*map(record.plain, lines), sep="\n", file=sys.stderr, flush=True)
+
+    given = approve(options.incident, options.gate, key=options.key, show=show)
+    return _print(given.to_json() if options.json else approval_lines(given))
+
+
 def _lab(options: argparse.Namespace) -> int:
     if util.find_spec("aiohttp") is None:
         raise UsageError("the lab is not installed here: pip install 'hft-incident[lab]'")
@@ -221,6 +231,16 @@ def _declare_incident(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("incident", metavar="INC", help="the incident's id")
 
 
+def _declare_approve(parser: argparse.ArgumentParser) -> None:
+    _declare_incident(parser)
+    parser.add_argument("gate", metavar="GATE", help="the gate that holds it, as `status` and its message say")
+    parser.add_argument(
+        "--key",
+        metavar="FILE",
+        help="your SSH key; FILE.pub: one your agent holds (default: $HFT_INCIDENT_SSH_KEY, else ssh's usual files)",
+    )
+
+
 def _declare_status(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("incident", metavar="INC", nargs="?", help="only this one, in full")
 
@@ -253,6 +273,13 @@ _COMMANDS: Mapping[str, Command] = {
         f"hft-incident timeline {_INCIDENT}",
         _declare_incident,
         _timeline,
+    ),
+    "approve": Command(
+        "Approve, as one of several people, what an incident waits for: signed with your SSH key, over its record as\n"
+        "it stands. Who may, and how many are needed, the inventory says. What would not count is refused (exit 2).",
+        f"hft-incident approve {_INCIDENT} resume_trading --key ~/.ssh/id_ed25519",
+        _declare_approve,
+        _approve,
     ),
     "verify": Command(
         "Whether the record of an incident is as it was written: exit 0 intact, 1 altered, 3 torn by a crash.",

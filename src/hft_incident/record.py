@@ -18,6 +18,7 @@ from ansible_collections.hft.incident.plugins.module_utils.chain import Event, V
 from ansible_collections.hft.incident.plugins.module_utils.incident import (
     Incident,
     State,
+    Waiting,
     list_incidents,
     state_of,
 )
@@ -46,7 +47,7 @@ def status_lines(rows: Sequence[StatusRow]) -> list[str]:
 
 
 def incident_lines(incident: Incident, state: State) -> list[str]:
-    """One incident in full: its row, its venues, its strategies, and what is still to be undone, in that order."""
+    """One incident in full: its row, its venues, its strategies, the gates it waits at, what is to be undone."""
     facts = [
         ("type", state.type),
         ("severity", state.severity),
@@ -57,6 +58,7 @@ def incident_lines(incident: Incident, state: State) -> list[str]:
         ("check mode", "yes" if state.check else None),
         *((f"venue {name}", _venue(venue.verdict, venue.open_after)) for name, venue in sorted(state.venues.items())),
         *((f"strategy {name}", now) for name, now in sorted(state.strategies.items())),
+        *((f"gate {name}", _gate(waiting)) for name, waiting in sorted(state.gates.items())),
         *(("to undo", inverse.describe) for inverse in state.inverses),
         ("record", incident.journal.path),
     ]
@@ -145,11 +147,20 @@ def _state_payload(state: State) -> dict[str, Any]:
         "open": state.is_open,
         "venues": {name: venue._asdict() for name, venue in state.venues.items()},
         "inverses": [inverse._asdict() for inverse in state.inverses],
+        "gates": {name: waiting._asdict() for name, waiting in state.gates.items()},
     }
 
 
 def _venue(verdict: str, open_after: int | None) -> str:
     return verdict if not open_after else f"{verdict}, {open_after} orders still open"
+
+
+def _gate(waiting: Waiting) -> str:
+    approved = f"approved by {', '.join(waiting.approved_by)}" if waiting.approved_by else "nobody has approved"
+    if not waiting.missing:
+        return f"{approved}; resume"
+    who = ", ".join(waiting.may_approve) or "nobody"
+    return f"{approved}, {waiting.missing} of {waiting.people} missing; may approve: {who}"
 
 
 def _fields(event: Event) -> str:
@@ -220,6 +231,12 @@ def _probe(system: Mapping[str, Any]) -> str:
     return f"{system['name']} {system['verdict']} ({said}{', restarted' if system['restarted'] else ''})"
 
 
+def _gate_held(data: Mapping[str, Any]) -> str:
+    so_far = f", so far {' and '.join(data['approved_by'])}" if data["approved_by"] else ""
+    refused = "".join(f"; refused: {item['person']}: {item['reason']}" for item in data["refused"])
+    return f"gate {data['gate']} waits for {data['people']} of {' or '.join(data['groups'])}{so_far}{refused}"
+
+
 _SENTENCES: Mapping[str, Sentence] = {
     "incident.opened": _opened,
     "incident.closed": lambda data: (
@@ -247,6 +264,7 @@ _SENTENCES: Mapping[str, Sentence] = {
     "venue.diagnosed": _says("{name}: {verdict}: {sentence}"),
     "venue.watched": _says("watching {name}, {left_s} s left: {verdict}: {sentence}"),
     "trading_systems.probed": lambda data: "trading systems: " + ", ".join(_probe(one) for one in data["systems"]),
+    "trading_system.watched": _says("watching the trading systems, {left_s} s left: {sentence}"),
     "open_orders.listed": _open_orders,
     "exposure.measured": _exposure,
     "exchange.changed": _says("{name} at {trading_system}: {before} -> {state}"),
@@ -256,7 +274,9 @@ _SENTENCES: Mapping[str, Sentence] = {
     "inverse.registered": _says("to undo later: {describe}"),
     "inverse.applied": lambda data: f"undone: {data.get('describe') or data['id']}",
     "inverse.failed": _says("could not undo: {describe}: {msg}"),
-    "approval.given": _says("approved: {gate}"),
+    "gate.held": _gate_held,
+    "approval.given": _says("{person} approved {gate}"),
+    "gate.passed": lambda data: f"gate {data['gate']} passed: approved by {' and '.join(data['people'])}",
     "notice.sent": _says("notice sent to {to}"),
     "record.refused": _says("an event {kind} could not be recorded: {reason}"),
     "journal.torn_line": _says("a crash left {bytes} bytes of an unfinished line; set aside in journal.torn"),

@@ -55,6 +55,7 @@ CASES = {
     "venue_status_info": Case({"name": "alpha"}, lambda r: r["verdict"] == "healthy"),
     "venue_watch": Case({"name": "alpha", "timeout": 10}, lambda r: r["verdict"] == "healthy"),
     "trading_system_info": Case({"restarted_within": 3600}, lambda r: r["all_answer"] and r["systems"][0]["restarted"]),
+    "trading_system_watch": Case({"wait_for": "answering"}, lambda r: r["all_answer"]),
     "open_orders_info": Case({}, lambda r: r["known"] and all(venue["count"] for venue in r["venues"])),
     "exposure_info": Case({}, lambda r: any(asset["asset"] == "BTC" for asset in r["assets"])),
     "position_reconciliation": Case({"require_reconciled": False, "interval": 0.1}, lambda r: bool(r["verdict"])),
@@ -62,6 +63,7 @@ CASES = {
     "exchange": Case({"name": "alpha", "state": "disabled"}, lambda r: r["changed"]),
     "service_state": Case({"unit": "hft", "state": "stopped", "systemctl": "/nowhere"}, lambda r: r["outcome"] == "usage"),
     "killswitch": Case({"reason": "a test", "interval": 0.05}, lambda r: r["changed"]),
+    "gate": Case({"gate": "resume_trading"}, _no_incident),
     "undo": Case({}, _no_incident),
     "incident": Case({}, _no_incident),
 }

@@ -69,6 +69,20 @@ class Inverse(NamedTuple):
     describe: str
 
 
+class Waiting(NamedTuple):
+    """A gate that holds the incident: ``approved_by`` as the record says (only the gate itself checks signatures).
+
+    ``missing``: so many more people are needed, of ``may_approve``.
+    """
+
+    people: int
+    groups: Sequence[str]
+    question: str
+    approved_by: Sequence[str]
+    missing: int
+    may_approve: Sequence[str]
+
+
 class State(NamedTuple):
     """What the events of an incident amount to. ``inverses``: not undone yet, the last change first.
 
@@ -86,6 +100,7 @@ class State(NamedTuple):
     venues: Mapping[str, Containment]
     strategies: Mapping[str, str]
     inverses: Sequence[Inverse]
+    gates: Mapping[str, Waiting]
 
     @property
     def is_open(self) -> bool:
@@ -145,7 +160,7 @@ def list_incidents(home: Path | None = None) -> list[Incident]:
 
 def state_of(events: Iterable[Event]) -> State:
     """Everything that is derived about an incident, from its events in order."""
-    state = State(None, None, False, None, None, None, None, {}, {}, ())
+    state = State(None, None, False, None, None, None, None, {}, {}, (), {})
     for event in events:
         update = _UPDATES.get(event.kind)
         if update:
@@ -208,6 +223,37 @@ def _given_up(state: State, event: Event) -> State:
     """Another incident has taken over what these would open: they are its to play."""
     gone = event.data.get("inverses") or ()
     return state._replace(inverses=tuple(item for item in state.inverses if item.id not in gone))
+
+
+def _gate_held(state: State, event: Event) -> State:
+    data = event.data
+    waiting = Waiting(
+        people=data.get("people") or 1,
+        groups=tuple(data.get("groups") or ()),
+        question=str(data.get("question") or ""),
+        approved_by=tuple(data.get("approved_by") or ()),
+        missing=data.get("missing") or 0,
+        may_approve=tuple(data.get("may_approve") or ()),
+    )
+    return state._replace(gates={**state.gates, str(data.get("gate")): waiting})
+
+
+def _gate_approved(state: State, event: Event) -> State:
+    gate, person = str(event.data.get("gate")), str(event.data.get("person"))
+    waiting = state.gates.get(gate)
+    if waiting is None or person in waiting.approved_by:
+        return state
+    waiting = waiting._replace(
+        approved_by=(*waiting.approved_by, person),
+        missing=max(0, waiting.missing - 1),
+        may_approve=tuple(name for name in waiting.may_approve if name != person),
+    )
+    return state._replace(gates={**state.gates, gate: waiting})
+
+
+def _gate_passed(state: State, event: Event) -> State:
+    passed = str(event.data.get("gate"))
+    return state._replace(gates={gate: waiting for gate, waiting in state.gates.items() if gate != passed})
 
 
 # What each kind of event changes; kinds that are not here change nothing that is derived.
