@@ -308,7 +308,7 @@ def test_the_first_that_is_not_well_is_stopped_again_and_the_rest_not_started(
         "not started: arb-one",
     ):
         assert words in done.result["msg"]
-    assert [item["args"]["ids"] for item in done.result["inverses"]] == [["probe-one"]]
+    assert [item["args"]["ids"] for item in done.result["inverses"]] == [["probe-one"], ["mm-one"]]
     assert done.result["record"][0]["data"]["ids"] == ["probe-one"]
 
 

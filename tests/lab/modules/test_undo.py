@@ -34,7 +34,7 @@ CLOSED = ("alpha", "beta")
 UNDO = """
 import sys
 from ansible_collections.hft.incident.plugins.module_utils.steps import Context, undo
-print(undo.run({"only": [], "skip": [], "extra": {}}, Context(check=False, note=lambda kind, data: None)))
+print(undo.run({"only": [], "skip": [], "extra": {}, "gate": None}, Context(check=False, note=lambda kind, data: None)))
 """
 
 

@@ -66,6 +66,17 @@ class Report(NamedTuple):
 OnReport = Callable[[Report], None]
 
 
+class Closing(NamedTuple):
+    """What a trading system is about to be told, as far as it is not so already: the exchanges that it closes, or with
+    none that it stops as a whole. To open this again restores what was."""
+
+    system: SystemEntry
+    exchanges: tuple[str, ...] = ()
+
+
+OnClosing = Callable[[Closing], None]
+
+
 class Clock:
     """Milliseconds since the start."""
 

@@ -17,7 +17,7 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 from .deadline import Deadline
-from .kill_order import Clock, KillOrder, OnReport, Report
+from .kill_order import Clock, Closing, KillOrder, OnClosing, OnReport, Report
 from .mass_cancel import MassCancel, VenueResult
 from .timestamps import utc_now
 from .trading_stop import SystemResult, TradingStop
@@ -28,6 +28,10 @@ SYSTEM_GRACE_S = 2.0
 
 def silent(_report: Report) -> None:
     """Nobody watches."""
+
+
+def unwritten(_closing: Closing) -> None:
+    """Nobody will undo it."""
 
 
 class KillResult(NamedTuple):
@@ -54,8 +58,15 @@ class KillResult(NamedTuple):
 class Kill:
     """One press of the button. ``start`` fires at everything at once; ``result`` may be asked for at any moment."""
 
-    def __init__(self, order: KillOrder, on_report: OnReport = silent, started: float | None = None) -> None:
-        """``started``: the monotonic moment from which times count (process start for the command)."""
+    def __init__(
+        self,
+        order: KillOrder,
+        on_report: OnReport = silent,
+        started: float | None = None,
+        on_closing: OnClosing = unwritten,
+    ) -> None:
+        """``started``: the monotonic moment from which times count (process start for the command). ``on_closing`` is
+        called on a trading system's own thread right before that one is told to stop, and delays no venue."""
         self.order = order
         self._clock = Clock(time.monotonic() if started is None else started)
         self._deadline = Deadline(order.timeout)
@@ -65,9 +76,13 @@ class Kill:
             with suppress(Exception):  # whoever listens and fails must not stop the kill of what it was told about
                 on_report(said)
 
+        def closing(what: Closing) -> None:
+            with suppress(Exception):  # that nobody can write it down is no reason to leave it open
+                on_closing(what)
+
         self._venues = [MassCancel(entry, order, self._deadline, self._clock, report) for entry in order.venues]
         self._systems = [
-            TradingStop(entry, order, self._deadline, self._clock, report) for entry in order.trading_systems
+            TradingStop(entry, order, self._deadline, self._clock, report, closing) for entry in order.trading_systems
         ]
 
     def start(self) -> None:
@@ -96,9 +111,9 @@ class Kill:
         )
 
 
-def kill(order: KillOrder, on_report: OnReport = silent) -> KillResult:
+def kill(order: KillOrder, on_report: OnReport = silent, on_closing: OnClosing = unwritten) -> KillResult:
     """Press the button and wait for the verdict, ``order.timeout`` seconds at most."""
-    press = Kill(order, on_report)
+    press = Kill(order, on_report, on_closing=on_closing)
     press.start()
     press.wait()
     return press.result()

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
 from .deadline import Deadline
-from .kill_order import MAX_REQUEST_S, Clock, KillOrder, OnReport, Report, pause_after
+from .kill_order import MAX_REQUEST_S, Clock, Closing, KillOrder, OnClosing, OnReport, Report, pause_after
 from .settings import SystemEntry
 from .trading_system import ExchangeState, TradingSystem
 from .venues.errors import MalformedReply, Unavailable, VenueError
@@ -42,7 +42,13 @@ class TradingStop:
     """One trading system told to stop, on its own thread, as often as it takes while there is time."""
 
     def __init__(
-        self, entry: SystemEntry, order: KillOrder, deadline: Deadline, clock: Clock, on_report: OnReport
+        self,
+        entry: SystemEntry,
+        order: KillOrder,
+        deadline: Deadline,
+        clock: Clock,
+        on_report: OnReport,
+        on_closing: OnClosing,
     ) -> None:
         self.thread = threading.Thread(target=self._run, daemon=True)
         self._entry = entry
@@ -50,6 +56,7 @@ class TradingStop:
         self._deadline = deadline
         self._clock = clock
         self._on_report = on_report
+        self._on_closing = on_closing
         self._result = SystemResult(entry.name, "unreachable", 0.0, "no answer in time")
         self._active_before: bool | None = None
         self._before: dict[str, ExchangeState] | None = None
@@ -85,6 +92,8 @@ class TradingStop:
             return self._block(system)
         if self._active_before is None:
             self._active_before = self._first_look(TradingSystem.killswitch_active)
+        if not self._active_before:
+            self._on_closing(Closing(self._entry))
         system.activate_killswitch(self._order.reason)
         return "stopped", not self._active_before, ()
 
@@ -96,11 +105,13 @@ class TradingStop:
         if self._before is None:
             self._before = self._first_look(TradingSystem.exchanges)
         names = [entry.name for entry in self._order.venues if self._before is None or entry.name in self._before]
+        blocked = tuple(name for name in names if self._before is not None and self._before[name].enabled)
+        if blocked:
+            self._on_closing(Closing(self._entry, blocked))
         for name in names:
             system.set_enabled(name, False)
         for name in names:
             system.cancel_all_orders(name)
-        blocked = tuple(name for name in names if self._before is not None and self._before[name].enabled)
         return "stopped", bool(blocked) or self._before is None, blocked
 
     def _first_look(self, look: Callable[[TradingSystem], T]) -> T | None:

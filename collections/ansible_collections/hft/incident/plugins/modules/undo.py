@@ -14,7 +14,12 @@ description:
   - Every module of this collection that changes something returns how to undo it, and the scribe registers that in the
     incident's journal. This plays the inverses that are still open, the last change first, and records each.
   - An inverse that fails stops it and stays open, with those that were to follow; the next run goes on there.
-  - Runs on the control node, where the journal is.
+  - It undoes what was changed on the play's own host and leaves the rest to plays on other hosts. It runs on the
+    control node, where the journal is; each inverse is played on the host.
+  - What opens something again is held (outcome C(held)) while another open incident keeps the same thing closed. With
+    O(gate) it is held as well until that gate has been passed. What closes something needs nobody's leave.
+extends_documentation_fragment:
+  - hft.incident.gates
 options:
   only:
     description: Undo only what these modules changed, for example V(strategy); everything where it is empty.
@@ -35,7 +40,7 @@ options:
 attributes:
   check_mode:
     support: full
-    description: Says what would be undone.
+    description: Says what would be undone, and what it would have to wait for.
   diff_mode:
     support: full
     description: What is open to undo, before and after.
@@ -50,6 +55,12 @@ EXAMPLES = r"""
 - name: Open again what was closed, and leave the strategies for last
   hft.incident.undo:
     skip: [strategy]
+
+- name: Open again what was closed on this host, once two people have approved
+  hft.incident.undo:
+    gate: resume_trading
+    gates: "{{ hft_gates }}"
+    allowed_signers: "{{ hft_allowed_signers }}"
 
 - name: Start the strategies that were stopped, one by one
   hft.incident.undo:

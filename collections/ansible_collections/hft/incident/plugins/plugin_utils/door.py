@@ -21,7 +21,7 @@ from ansible.plugins.action import ActionBase
 
 from ansible_collections.hft.incident.plugins.module_utils.incident import ENV_DIR, Incident
 from ansible_collections.hft.incident.plugins.module_utils.intents import register
-from ansible_collections.hft.incident.plugins.module_utils.steps import Context, run_step
+from ansible_collections.hft.incident.plugins.module_utils.steps import Context, Step, run_step
 
 
 class Door(ActionBase):
@@ -30,20 +30,28 @@ class Door(ActionBase):
     step: ModuleType
     #: Whether what it intends is to be undone later; what undoes is not.
     registers = True
+    #: Whether it works on the record, which is here: then it is not shipped to the play's host.
+    stays = False
     _supports_check_mode = True
     _supports_async = False
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """The step's result, or the shipped module's on a remote host."""
         super().run(tmp, task_vars)
-        if self._connection.transport != "local":
+        if self._connection.transport != "local" and not self.stays:
             shipped: dict[str, Any] = self._execute_module(task_vars=task_vars)
             return shipped
         validator = ArgumentSpecValidator(self.step.ARGUMENT_SPEC, required_if=getattr(self.step, "REQUIRED_IF", None))
         checked = validator.validate(self._task.args)
         if checked.error_messages:
             return {"failed": True, "msg": "; ".join(checked.error_messages), "outcome": "usage"}
-        return run_step(self.step.run, checked.validated_parameters, self._context(task_vars or {}))
+        step = self._step_for(task_vars or {})
+        return run_step(step, checked.validated_parameters, self._context(task_vars or {}))
+
+    def _step_for(self, _task_vars: Mapping[str, Any]) -> Step:
+        """What is run here, for the play's host."""
+        run: Step = self.step.run
+        return run
 
     def _context(self, task_vars: Mapping[str, Any]) -> Context:
         """Where the scribe has opened a journal, what the step notes and intends goes straight into it."""

@@ -44,7 +44,7 @@ def run(params: Params, context: Context) -> Result:
     """Enable, disable or connect one exchange at every trading system that has it."""
     entries = given_systems(params)
     require_positive(params, "attempts", "delay", "timeout")
-    change = _Change(params, context)
+    change = _Change(entries, params, context)
     if params["state"] == "connected":
         # Ends by itself; this only bounds it: each attempt makes at most three requests.
         longest = params["attempts"] * (MAX_PAUSE_S + 3 * ATTEMPT_REQUEST_S)
@@ -58,18 +58,22 @@ class _Change:
     """One change at all trading systems. ``before`` keeps the first look at each: a request whose answer was lost may
     have worked, and the next look then finds nothing left to do."""
 
-    def __init__(self, params: Params, context: Context) -> None:
+    def __init__(self, entries: tuple[SystemEntry, ...], params: Params, context: Context) -> None:
         self._name: str = params["name"]
         self._state: str = params["state"]
         self._params = params
         self._context = context
         self._known: dict[str, list[str]] = {}
         self._before: dict[str, ExchangeState] = {}
+        self._entries = {entry.name: entry for entry in entries}
+        self._inverses: dict[str, list[dict[str, Any]]] = {}
 
     def switch(self, system: TradingSystem) -> bool:
         """True, once it is proven; raises VenueError."""
         if self._as_wanted(system) or self._context.check:
             return True
+        # A change whose answer is lost may have worked all the same; to set what is set already changes nothing.
+        self._inverses[system.name] = self._context.intend([self._inverse(self._entries[system.name])])
         system.set_enabled(self._name, self._state == "enabled")
         if not self._as_wanted(system):
             raise UnknownOutcome(f"told that {self._name} is {self._state}, but it does not show it")
@@ -125,8 +129,7 @@ class _Change:
                 )
                 for name in done
             ]
-            # Also where the change is not proven: to set what is set already changes nothing.
-            result["inverses"] = [self._inverse(entry) for entry in touched if self._state in OPPOSITE]
+            result["inverses"] = [item for entry in entries for item in self._inverses.get(entry.name, ())]
         if failed:
             sentence = "; ".join(filter(None, [*failed, missing, self._sentence(done)]))
             result |= {"failed": True, "outcome": UnprovenError.outcome, "msg": f"NOT PROVEN: {sentence}"}

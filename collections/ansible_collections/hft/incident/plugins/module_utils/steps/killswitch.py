@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..arguments import ONLY, TRADING_SYSTEMS, VENUES
 from ..errors import UnprovenError
-from ..kill_order import KillOrder, Report, checked
+from ..kill_order import Closing, KillOrder, Report, checked
 from ..killswitch import KillResult, kill
 from ..mass_cancel import VenueResult
 from ..settings import SystemEntry, select, system_entries, venue_entries
@@ -42,7 +43,15 @@ def run(params: Params, context: Context) -> Result:
             "venue.reported", {"name": said.name, "state": said.state, "text": said.text, "ms": said.elapsed_ms}
         )
 
-    return _described(kill(order, report), order, require_clear=params["require_clear"])
+    closed: dict[str, list[dict[str, Any]]] = {}
+
+    def closing(what: Closing) -> None:
+        inverses = inverses_of(what)  # known even where they could not be written down
+        closed.setdefault(what.system.name, inverses)
+        closed[what.system.name] = context.intend(inverses)
+
+    result = kill(order, report, closing)
+    return _described(result, order, closed, require_clear=params["require_clear"])
 
 
 def _order(params: Params, *, check: bool) -> KillOrder:
@@ -60,7 +69,9 @@ def _order(params: Params, *, check: bool) -> KillOrder:
     )
 
 
-def _described(result: KillResult, order: KillOrder, *, require_clear: bool) -> Result:
+def _described(
+    result: KillResult, order: KillOrder, closed: Mapping[str, Sequence[Mapping[str, Any]]], *, require_clear: bool
+) -> Result:
     described: Result = {
         "changed": any(system.changed for system in result.trading_systems) or any(map(_changed, result.venues)),
         "msg": _sentence(result, check=order.check),
@@ -73,7 +84,8 @@ def _described(result: KillResult, order: KillOrder, *, require_clear: bool) -> 
     if order.check:
         return described
     described["record"] = [event("kill.verified", result.to_json())]
-    described["inverses"] = _inverses(result, order)
+    # Also where a trading system did not answer: to open what is open changes nothing.
+    described["inverses"] = [item for entry in order.trading_systems for item in closed.get(entry.name, ())]
     if require_clear and result.verdict != "clear":
         described |= {"failed": True, "outcome": UnprovenError.outcome}
     return described
@@ -99,18 +111,20 @@ def _sentence(result: KillResult, *, check: bool) -> str:
     return f"clear at {', '.join(venue.name for venue in result.venues)}: {gone} orders gone"
 
 
-def _inverses(result: KillResult, order: KillOrder) -> list[dict[str, Any]]:
-    """Cancelled orders have no inverse; what was closed at the trading systems has."""
-    entries = {entry.name: as_argument(entry) for entry in order.trading_systems}
-    inverses = []
-    for system in result.trading_systems:
-        for name in system.blocked:
-            args = {"trading_systems": [entries[system.name]], "name": name, "state": "enabled"}
-            inverses.append(inverse("exchange", args, f"enable {name} at {system.name}"))
-        if system.changed and not order.scoped:
-            args = {"venues": [], "trading_systems": [entries[system.name]], "state": "released"}
-            inverses.append(inverse("killswitch", args, f"release the killswitch of {system.name}"))
-    return inverses
+def inverses_of(closing: Closing) -> list[dict[str, Any]]:
+    """Cancelled orders have no inverse; what is closed at a trading system has."""
+    entry = closing.system
+    if not closing.exchanges:
+        args = {"venues": [], "trading_systems": [as_argument(entry)], "state": "released"}
+        return [inverse("killswitch", args, f"release the killswitch of {entry.name}")]
+    return [
+        inverse(
+            "exchange",
+            {"trading_systems": [as_argument(entry)], "name": name, "state": "enabled"},
+            f"enable {name} at {entry.name}",
+        )
+        for name in closing.exchanges
+    ]
 
 
 def as_argument(entry: SystemEntry) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from ..reading import read_systems
 from ..settings import SystemEntry
 from ..trading_system import Strategy, TradingSystem
 from ..venues.errors import UnknownOutcome, VenueError
-from . import Context, Params, Result, event, inverse
+from . import Context, Params, Result, event, inverse, unregistered
 from .killswitch import as_argument
 
 ARGUMENT_SPEC: dict[str, Any] = {
@@ -96,11 +96,13 @@ class _Stop:
     """One stop of all trading systems. ``running`` keeps what the first look at each found running: a retry sees some
     of it stopped already, by us."""
 
-    def __init__(self, selection: Selection, *, check: bool) -> None:
+    def __init__(self, entries: Sequence[SystemEntry], selection: Selection, context: Context) -> None:
         self.views: dict[str, View] = {}
         self.running: dict[str, list[str]] = {}
+        self.inverses: dict[str, list[dict[str, Any]]] = {}
+        self._entries = {entry.name: entry for entry in entries}
         self._selection = selection
-        self._check = check
+        self._context = context
 
     def cautiously(self, system: TradingSystem) -> None:
         """Stop at once where every name is known; else wait for what the other trading systems know."""
@@ -113,9 +115,11 @@ class _Stop:
 
     def _stop(self, system: TradingSystem, view: View) -> None:
         running = [strategy.id for strategy in self._selection.of(view) if strategy.running]
-        self.running.setdefault(system.name, running)
-        if not running or self._check:
+        first = self.running.setdefault(system.name, running)
+        if not running or self._context.check:
             return
+        # Also where it is not proven afterwards that they stopped: to start what still runs changes nothing.
+        self.inverses[system.name] = self._context.intend([_inverse(self._entries[system.name], first, "started")])
         at_once([partial(system.set_running, name, False) for name in running])
         left = [strategy.id for strategy in system.strategies() if strategy.running and strategy.id in running]
         if left:
@@ -123,7 +127,7 @@ class _Stop:
 
 
 def _stop(entries: Sequence[SystemEntry], selection: Selection, timeout: float, context: Context) -> Result:
-    stop = _Stop(selection, check=context.check)
+    stop = _Stop(entries, selection, context)
     answers = read_systems(entries, stop.cautiously, timeout)
     views = [stop.views[entry.name] for entry in entries if entry.name in stop.views]
     missing = selection.unknown_to(views) if views else None
@@ -142,12 +146,7 @@ def _stop(entries: Sequence[SystemEntry], selection: Selection, timeout: float, 
         "msg": done or "no strategy to stop was running",
         **_shown(touched, "running", "stopped"),
         "record": [_event("strategies.stopped", *item) for item in stopped.items()] if not context.check else [],
-        # Also where it is not proven that they stopped: to start what still runs changes nothing.
-        "inverses": [
-            _inverse(entry, touched[entry.name], "started")
-            for entry in entries
-            if entry.name in touched and not context.check
-        ],
+        "inverses": [item for entry in entries for item in stop.inverses.get(entry.name, ())],
     }
     if failed:
         sentence = "; ".join(filter(None, [*failed, missing, done]))
@@ -170,9 +169,10 @@ def _start(entries: Sequence[SystemEntry], selection: Selection, params: Params,
         (entry, strategy) for entry in entries for strategy in selection.of(views[entry.name]) if not strategy.running
     ]
     started: dict[str, list[str]] = {}
+    inverses: list[dict[str, Any]] = []
     problem = None
     for entry, strategy in plan:
-        problem = None if context.check else _start_one(entry, strategy, params)
+        problem = None if context.check else _start_one(entry, strategy, params, context, inverses)
         if problem:
             break
         started.setdefault(entry.name, []).append(strategy.id)
@@ -185,9 +185,7 @@ def _start(entries: Sequence[SystemEntry], selection: Selection, params: Params,
     }
     if not context.check:
         result["record"] = [_event("strategies.started", *item) for item in started.items()]
-        result["inverses"] = [
-            _inverse(entry, started[entry.name], "stopped") for entry in entries if entry.name in started
-        ]
+        result["inverses"] = inverses
     if problem:
         left = [strategy.id for _, strategy in plan[sum(map(len, started.values())) + 1 :]]
         sentences = [
@@ -199,17 +197,20 @@ def _start(entries: Sequence[SystemEntry], selection: Selection, params: Params,
     return result
 
 
-def _start_one(entry: SystemEntry, strategy: Strategy, params: Params) -> str | None:
-    """Start one and see it stay well; else stop it again, and say why."""
+def _start_one(
+    entry: SystemEntry, strategy: Strategy, params: Params, context: Context, inverses: list[dict[str, Any]]
+) -> str | None:
+    """Start one and see it stay well; else stop it again, and say why. Adds its inverse to ``inverses``."""
     look = partial(_complaint, entry, strategy, params["stale_after"])
     if complaint := _wait(partial(look, started=False), params["health_timeout"]):
         return f"{strategy.id} was not started: {entry.name}: {complaint}"
+    inverses += context.intend([_inverse(entry, [strategy.id], "stopped")])
     told = read_systems([entry], lambda system: system.set_running(strategy.id, True), params["timeout"])
     complaint = told[entry.name].error or _wait(partial(look, started=True), params["health_timeout"])
     complaint = complaint or _hold(partial(look, started=True), params["settle"])
     if complaint is None:
         return None
-    stop = _Stop(Selection(None, None, (strategy.id,)), check=False)
+    stop = _Stop([entry], Selection(None, None, (strategy.id,)), context._replace(intend=unregistered))
     unstopped = failures(read_systems([entry], stop.anyway, params["timeout"]))
     end = f"NOT PROVEN that it stopped again: {'; '.join(unstopped)}" if unstopped else "it was stopped again"
     return f"{strategy.id} was started and is not well: {entry.name}: {complaint}; {end}"

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -14,48 +14,82 @@ from typing import Any
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
-from ..errors import IncidentError, UsageError
+from ..arguments import GATES
+from ..authority import require_passed
+from ..claims import opened_by, require_free
+from ..errors import HeldError, IncidentError, UsageError
 from ..incident import ENV_DIR, Incident, Inverse, state_of
-from . import Context, Params, Result, run_step
+from . import Context, Params, Result, run_step, unregistered
 
 PREFIX = "hft.incident."
+CONTROL_NODE = "localhost"
 
 ARGUMENT_SPEC: dict[str, Any] = {
+    **GATES,
     "only": {"type": "list", "elements": "str", "default": []},
     "skip": {"type": "list", "elements": "str", "default": []},
     "extra": {"type": "dict", "default": {}},
 }
 
+#: Plays one inverse with these arguments; what it raises is that one's failure.
+Perform = Callable[[Inverse, Params, Context], Result]
+
 
 def run(params: Params, context: Context) -> Result:
-    """Undo what is open; the first inverse that fails stops it and stays open (its own outcome is the result's)."""
+    """Undo what is open on the control node, every step in this process."""
+    return play(params, context, CONTROL_NODE, in_process)
+
+
+def play(params: Params, context: Context, host: str, perform: Perform) -> Result:
+    """Undo what is open on ``host``; the first inverse that fails stops it and stays open, and its outcome is ours.
+
+    Killed between what an inverse does and the line that says so, it is played again, and finds nothing left to do.
+    """
     incident = current_incident()
-    wanted = _selected(state_of(incident.journal.events()).inverses, params["only"], params["skip"])
+    there = [item for item in state_of(incident.journal.events()).inverses if item.host == host]
+    wanted = _selected(there, params["only"], params["skip"])
     _refuse_unused(params["extra"], wanted)
     described = [inverse.describe for inverse in wanted]
-    diff = {"before": {"to_undo": described}, "after": {"to_undo": []}}
-    if context.check or not wanted:
-        return {"changed": bool(wanted), "msg": _sentence("would undo", described), "undone": described, "diff": diff}
+    result: Result = {"changed": bool(wanted), "undone": described, "diff": _diff(described, [])}
+    if not wanted:
+        return {**result, "msg": "nothing to undo"}
+    if context.check:
+        return {**result, "msg": f"would undo: {'; '.join(described)}{_obstacle(incident, params, wanted)}"}
+    _require_leave(incident, params, wanted)
+    # What undoes a change is no change that somebody would want to undo again.
+    context = context._replace(intend=unregistered)
     undone: list[str] = []
+    changed = False
     for inverse in wanted:
-        result = _apply(inverse, params["extra"], context)
+        # Asked again before each: while strategies start one by one, somebody may close again what this opens.
+        found = _refusal(incident, params, inverse) or _apply(inverse, params["extra"], context, perform)
+        changed = changed or found["changed"]
         # Straight into the journal that this reads, line by line: whatever ends this run, the next one knows.
-        lines = [(line["kind"], line["data"]) for line in result.get("record", [])]
+        lines = [(line["kind"], line["data"]) for line in found.get("record", [])]
         told = {"id": inverse.id, "describe": inverse.describe}
-        if result.get("failed"):
-            incident.journal.extend([*lines, ("inverse.failed", {**told, "msg": result["msg"]})])
+        if found.get("failed"):
+            incident.journal.extend([*lines, ("inverse.failed", {**told, "msg": found["msg"]})])
             left = described[len(undone) :]
             return {
                 "failed": True,
-                "changed": bool(undone) or result["changed"],
-                "outcome": result.get("outcome", IncidentError.outcome),
-                "msg": f"could not {inverse.describe}: {result['msg']}; still to undo: {', '.join(left)}",
+                "changed": bool(undone) or changed,
+                "outcome": found.get("outcome", IncidentError.outcome),
+                "msg": f"could not {inverse.describe}: {found['msg']}; still to undo: {', '.join(left)}",
                 "undone": undone,
-                "diff": {"before": {"to_undo": described}, "after": {"to_undo": left}},
+                "diff": _diff(described, left),
             }
-        incident.journal.extend([*lines, ("inverse.applied", {**told, "changed": result["changed"]})])
+        incident.journal.extend([*lines, ("inverse.applied", {**told, "changed": found["changed"]})])
         undone.append(inverse.describe)
-    return {"changed": True, "msg": _sentence("undid", undone), "undone": undone, "diff": diff}
+    return {**result, "msg": f"undid: {'; '.join(undone)}"}
+
+
+def in_process(inverse: Inverse, args: Params, context: Context) -> Result:
+    """The step of the inverse's module, its arguments checked as the module checks them."""
+    step = _step(inverse.module)
+    checked = ArgumentSpecValidator(step.ARGUMENT_SPEC, required_if=getattr(step, "REQUIRED_IF", None)).validate(args)
+    if checked.error_messages:
+        return _failure(f"its arguments are not valid: {'; '.join(checked.error_messages)}")
+    return run_step(step.run, checked.validated_parameters, context)
 
 
 def current_incident() -> Incident:
@@ -64,6 +98,33 @@ def current_incident() -> Incident:
     if not folder:
         raise UsageError("no incident is open here: this runs on the control node, with the scribe callback enabled")
     return Incident(Path(folder).name, Path(folder))
+
+
+def _require_leave(incident: Incident, params: Params, inverses: Iterable[Inverse]) -> None:
+    """Raises HeldError where these may not be opened (yet). What closes needs nobody's leave."""
+    if not any(map(opened_by, inverses)):
+        return
+    if params["gate"]:
+        require_passed(incident, params["gate"], params["gates"], params["allowed_signers"])
+    else:
+        require_free(incident)
+
+
+def _refusal(incident: Incident, params: Params, inverse: Inverse) -> Result | None:
+    try:
+        _require_leave(incident, params, [inverse])
+    except IncidentError as error:
+        return {**_failure(str(error)), "outcome": error.outcome}
+    return None
+
+
+def _obstacle(incident: Incident, params: Params, wanted: Sequence[Inverse]) -> str:
+    """Check mode: what would have to happen first."""
+    try:
+        _require_leave(incident, params, wanted)
+    except HeldError as error:
+        return f"; but only once it may: {error}"
+    return ""
 
 
 def _selected(inverses: Sequence[Inverse], only: Iterable[str], skip: Iterable[str]) -> list[Inverse]:
@@ -85,16 +146,12 @@ def _refuse_unused(extra: Params, wanted: Sequence[Inverse]) -> None:
         raise UsageError(f"extra: nothing that is to be undone takes '{min(unused)}'")
 
 
-def _apply(inverse: Inverse, extra: Params, context: Context) -> Result:
+def _apply(inverse: Inverse, extra: Params, context: Context, perform: Perform) -> Result:
     """Its result, also where it could not even begin: what stands in the way of one inverse is that one's failure."""
     try:
-        step = _step(inverse.module)
-        args = {**inverse.args, **{key: value for key, value in extra.items() if key in step.ARGUMENT_SPEC}}
-        required_if = getattr(step, "REQUIRED_IF", None)
-        checked = ArgumentSpecValidator(step.ARGUMENT_SPEC, required_if=required_if).validate(args)
-        if checked.error_messages:
-            return _failure(f"its arguments are not valid: {'; '.join(checked.error_messages)}")
-        return run_step(step.run, checked.validated_parameters, context)
+        spec = _step(inverse.module).ARGUMENT_SPEC
+        args = {**inverse.args, **{key: value for key, value in extra.items() if key in spec}}
+        return perform(inverse, args, context)
     except Exception as error:  # noqa: BLE001  # a defect in one module must leave a record of how far this came
         return _failure(str(error) if isinstance(error, IncidentError) else f"internal error ({type(error).__name__})")
 
@@ -115,5 +172,5 @@ def _step(module: str) -> ModuleType:
         raise UsageError(f"no module '{module}' in this collection") from None
 
 
-def _sentence(verb: str, described: list[str]) -> str:
-    return f"{verb}: {'; '.join(described)}" if described else "nothing to undo"
+def _diff(before: Sequence[str], after: Sequence[str]) -> dict[str, Any]:
+    return {"before": {"to_undo": list(before)}, "after": {"to_undo": list(after)}}
