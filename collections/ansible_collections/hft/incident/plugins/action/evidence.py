@@ -1,0 +1,169 @@
+# Copyright: (c) 2026, hft-incident contributors
+# GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Evidence into the incident's own folder on the control node; a remote host's is brought over and proven here."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import uuid
+from base64 import b64decode
+from pathlib import Path
+from typing import Any
+
+from ansible.errors import AnsibleError
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible.plugins.action import ActionBase
+
+from ansible_collections.hft.incident.plugins.module_utils.errors import UnprovenError
+from ansible_collections.hft.incident.plugins.module_utils.evidence_manifest import (
+    FACTS,
+    MANIFEST,
+    create,
+    listed,
+    make_folder,
+    sync,
+    sync_folder,
+)
+from ansible_collections.hft.incident.plugins.module_utils.incident import ENV_DIR, Incident
+from ansible_collections.hft.incident.plugins.module_utils.steps import Context, Params, evidence, run_step
+from ansible_collections.hft.incident.plugins.plugin_utils.door import Door
+
+Result = dict[str, Any]
+
+
+class ActionModule(Door):
+    step = evidence
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """The step here, or its folder brought over from a remote host; either way what it says is of this node."""
+        ActionBase.run(self, tmp, task_vars)
+        variables = task_vars or {}
+        validator = ArgumentSpecValidator(evidence.ARGUMENT_SPEC)
+        checked = validator.validate({"host": variables.get("inventory_hostname"), **self._task.args})
+        if checked.error_messages:
+            return {"failed": True, "msg": "; ".join(checked.error_messages), "outcome": "usage"}
+        case = _Case(os.environ.get(ENV_DIR), self._loader.get_basedir())
+        params = {**checked.validated_parameters}
+        params["dest"] = case.place(params["dest"])
+
+        def step(given: Params, context: Context) -> Result:
+            if self._connection.transport == "local":
+                return evidence.keep(given, context.check, case.recorded)
+            return self._brought(given, context, case, variables)
+
+        result = run_step(step, params, self._context(variables))
+        return case.as_recorded(result)
+
+    def _brought(self, params: Params, context: Context, case: _Case, task_vars: dict[str, Any]) -> Result:
+        """Raises IncidentError."""
+        asked, _, _, place = evidence.given(params)
+        before = evidence.finished(place, asked, case.recorded)
+        if before:
+            return evidence.described(before, place, changed=False)
+        there = os.path.join(params["host_dest"], f"hft-evidence-{uuid.uuid4().hex}")
+        args = {**params, "dest": there}
+        result: Result = self._execute_module(module_args=args, task_vars=task_vars)
+        result.pop("invocation", None)
+        if result.get("failed"):
+            if "outcome" in result:  # the step's own word that nothing was kept
+                self._removed(there)
+            return result
+        if context.check:
+            return {**result, "folder": place, "msg": f"would keep {len(result['items'])} items in {place}"}
+        source, folder = result["folder"], evidence.fresh_folder(place)
+        try:
+            self._fetch(source, folder, task_vars, readable=self._readable(there))
+            kept = evidence.proven(folder, result["manifest_sha256"])
+        except (UnprovenError, AnsibleError, OSError, ValueError) as error:
+            host = params["host"]
+            raise UnprovenError(f"the evidence of {host} is still on it, in {source}: {_line(error)}") from None
+        told = evidence.described(kept, place, changed=True)
+        if not self._removed(there):
+            told["msg"] += f"; the host's own copy is still in {there}"
+        return told
+
+    def _removed(self, there: str) -> bool:
+        return not self._low_level_execute_command(self._connection._shell.remove(there, recurse=True))["rc"]
+
+    def _readable(self, there: str) -> bool:
+        """Whether the connection's own user may fetch it. Root's copy is given to that user (it is in a folder that
+        only root could enter so far); what another user made stays that user's."""
+        if not self._connection.become:
+            return True
+        uid = self._low_level_execute_command("id -u", sudoable=False)["stdout"].strip()
+        return uid.isdigit() and not self._low_level_execute_command(f"chown -R {uid} {shlex.quote(there)}")["rc"]
+
+    def _fetch(self, source: str, folder: str, task_vars: dict[str, Any], *, readable: bool) -> None:
+        """The manifest says what there is; its names are checked, since the host may be in somebody else's hands."""
+        self._file(source, folder, MANIFEST, task_vars, readable)
+        names = listed(Path(folder, MANIFEST).read_bytes())
+        if FACTS not in names:
+            raise ValueError(f"its manifest does not know {FACTS}")
+        for name in names:
+            make_folder(os.path.dirname(os.path.join(folder, name)))
+            self._file(source, folder, name, task_vars, readable)
+        sync_folder(folder)
+
+    def _file(self, source: str, folder: str, name: str, task_vars: dict[str, Any], readable: bool) -> None:
+        there, here = f"{source}/{name}", os.path.join(folder, name)
+        if readable:
+            create(here).close()  # private from the first byte on
+            self._connection.fetch_file(there, here)
+            with open(here, "rb") as file:
+                os.fsync(file.fileno())
+            return
+        # As the user that made it, and through memory: slow for what is large, but there is no other way.
+        data = self._execute_module(module_name="ansible.legacy.slurp", module_args={"src": there}, task_vars=task_vars)
+        if data.get("failed"):
+            raise OSError(0, str(data.get("msg")))
+        with create(here) as file:
+            file.write(b64decode(data["content"]))
+            sync(file)
+
+
+class _Case:
+    """The open incident, if there is one: where its evidence lies and what its journal knows of it."""
+
+    def __init__(self, folder: str | None, base: str) -> None:
+        self._incident = Incident(Path(folder).name, Path(folder)) if folder else None
+        self._base = base
+
+    def place(self, dest: str | None) -> str | None:
+        """A relative ``dest`` is meant from the playbook's folder, as everywhere in Ansible."""
+        if dest:
+            return os.path.join(self._base, dest)
+        return str(self._incident.directory / "evidence") if self._incident else None
+
+    @property
+    def recorded(self) -> dict[str, str]:
+        """The hash of each manifest by its folder, as the journal had it first."""
+        found: dict[str, str] = {}
+        for event in self._incident.journal.events() if self._incident else ():
+            if event.kind == "evidence.kept":
+                folder = os.path.join(self._directory, str(event.data.get("folder")))
+                found.setdefault(folder, str(event.data.get("manifest_sha256")))
+        return found
+
+    def as_recorded(self, result: Result) -> Result:
+        """The journal names a folder relative to itself, so that an incident's folder can be moved as a whole; what it
+        has already is not recorded twice."""
+        known = self.recorded if result.get("record") else {}
+        if known.get(result.get("folder", "")) == result.get("manifest_sha256"):
+            result["record"] = []
+        for line in result.get("record", ()):
+            line["data"]["folder"] = self._relative(line["data"]["folder"])
+        return result
+
+    def _relative(self, folder: str) -> str:
+        inside = self._directory and Path(folder).is_relative_to(self._directory)
+        return os.path.relpath(folder, self._directory) if inside else folder
+
+    @property
+    def _directory(self) -> str:
+        return str(self._incident.directory) if self._incident else ""
+
+
+def _line(error: Exception) -> str:
+    return " ".join((getattr(error, "strerror", None) or str(error)).split())
