@@ -209,6 +209,7 @@ def _strategies(state: str) -> Callable[[Mapping[str, Any]], Facts]:
 _FACTS: Mapping[str, Callable[[Mapping[str, Any]], Facts]] = {
     "incident.opened": _fields("incident", (), ("type", "check")),
     "severity.set": _fields("severity", (), ("severity",)),
+    "incident.escalated": _fields("escalated", (), ("earlier",)),
     "kill.verified": _kill,
     "venue.diagnosed": _fields("diagnosis", ("name",), ("verdict",)),
     "positions.reconciled": _reconciled,
