@@ -105,6 +105,14 @@ def test_everything_that_is_given_must_match(one: StandIn) -> None:
     assert one.running() == ["probe-one"]
 
 
+def test_all_of_every_trading_system_are_stopped_and_come_back(systems: list[StandIn]) -> None:
+    before = [system.running() for system in systems]
+    done = do("stopped", *systems, all=True)
+    assert [system.running() for system in systems] == [[], []]
+    assert [item["args"]["ids"] for item in done.result["inverses"]] == before
+    assert do("stopped", *systems, all=True).result["changed"] is False
+
+
 def test_an_exchange_at_which_nobody_trades_is_no_error(one: StandIn) -> None:
     del one.strategies["probe-one"], one.strategies["arb-one"]
     done = do("stopped", one, exchange="beta").result
@@ -120,6 +128,7 @@ def test_an_exchange_at_which_nobody_trades_is_no_error(one: StandIn) -> None:
         ({"exchange": ""}, "unknown exchange ''"),
         ({"ids": ["mm-one", "mm-tow"]}, "unknown strategy 'mm-tow'; the trading systems have: mm-one, arb-one"),
         ({}, "nothing is selected"),
+        ({"all": True, "priority": "high"}, "leave out exchange, priority and ids"),
     ],
 )
 def test_a_name_that_nobody_knows_is_refused_before_anything_is_changed(

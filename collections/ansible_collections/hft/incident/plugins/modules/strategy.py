@@ -12,7 +12,7 @@ short_description: Stop strategies at once, start them again one by one
 version_added: 0.1.0
 description:
   - Stops or starts the strategies of all trading systems that match everything given of O(exchange), O(priority) and
-    O(ids); at least one of them is needed.
+    O(ids); at least one of them is needed, or O(all).
   - Stopping is fast. All are told at the same moment, each is asked again while there is time, and the trading system's
     own list must then show them stopped. A trading system that does not answer holds up no other one.
   - Starting is gradual. One strategy at a time, over all trading systems, in the order of O(ids) (else in the trading
@@ -45,6 +45,10 @@ options:
     type: list
     elements: str
     default: []
+  all:
+    description: Every strategy of every trading system, where O(exchange), O(priority) and O(ids) are left out.
+    type: bool
+    default: false
   timeout:
     description: Seconds in which a trading system must have answered and have done as it was told.
     type: float

@@ -31,6 +31,7 @@ ARGUMENT_SPEC: dict[str, Any] = {
     "exchange": {"type": "str"},
     "priority": {"type": "str", "choices": ["low", "normal", "high"]},
     "ids": {"type": "list", "elements": "str", "default": []},
+    "all": {"type": "bool", "default": False},
     "timeout": {"type": "float", "default": 5.0},
     "health_timeout": {"type": "float", "default": 30.0},
     "settle": {"type": "float", "default": 5.0},
@@ -75,11 +76,15 @@ class Selection(NamedTuple):
         return next((unknown("strategy", name, ids) for name in self.ids if name not in ids), None)
 
 
+EVERY_ONE = Selection(None, None, ())
+
+
 def run(params: Params, context: Context) -> Result:
     """Stop or start what is selected; raises UsageError, before anything is changed, for a name that nobody knows."""
     selection = Selection(params["exchange"], params["priority"], tuple(dict.fromkeys(params["ids"])))
-    if selection == Selection(None, None, ()):
-        raise UsageError("nothing is selected: give exchange, priority or ids")
+    if (selection == EVERY_ONE) is not params["all"]:
+        narrowed = "all means every strategy: leave out exchange, priority and ids"
+        raise UsageError(narrowed if params["all"] else "nothing is selected: give exchange, priority, ids or all")
     require_positive(params, "timeout", "health_timeout", "stale_after")
     if not params["settle"] >= 0:
         raise UsageError("settle must not be negative")
