@@ -45,11 +45,9 @@ def make_keys(folder: Path, venue: str, driver: str) -> KeyFiles:
     return files
 
 
-def make_token(folder: Path, system: str) -> Path:
+def make_token(path: Path) -> None:
     """A bearer token for a trading system's API."""
-    path = folder / f"{system}.token"
     write_private(path, secrets.token_hex(24) + "\n")
-    return path
 
 
 def _key(driver: str) -> dict[str, str]:

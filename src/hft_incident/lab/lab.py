@@ -11,17 +11,25 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from . import people
 from .lifeline import Process, is_alive, myself, readable, send, wait_for_end
-from .state import Files, Record, SystemProcess, VenueProcess
-from .supervisor import START_TIMEOUT_S, STOP_TIMEOUT_S
+from .state import DatabaseProcess, Files, Record, SystemProcess, VenueProcess, write_private
+from .supervisor import DATABASE, START_TIMEOUT_S, STOP_TIMEOUT_S
+from .trading_host import TradingHost
+from .unit_journal import UnitEvent, unit_events
+from .units import Restart
+
+if TYPE_CHECKING:
+    from .database import Database
 
 DRIVERS = ("binance", "binanceusdm", "bybit", "okx", "kraken", "krakenfutures", "deribit")
 DEFAULT_VENUES: Mapping[str, str] = {driver: driver for driver in DRIVERS}
@@ -29,6 +37,8 @@ DEFAULT_SYSTEMS = ("hft-1",)
 CONTROL_TIMEOUT_S = 5.0
 ANSWER_TIMEOUT_S = 1.0
 POLL_S = 0.02
+#: What ``crash`` sets off: defects of the running process, or one that each new start runs into.
+Crash = Literal["segfault", "out_of_memory", "assertion", "exception", "loop"]
 SOURCES = str(Path(__file__).resolve().parents[2])  # so that the lab's processes import this very code
 
 
@@ -159,8 +169,89 @@ class LabVenue:
         return document
 
 
+class LabTradingSystem:
+    """A trading system of a running lab, and what can befall it. Every method raises LabError.
+
+    ``unit`` is the live one, ``observe_unit`` the one that never trades.
+    """
+
+    def __init__(self, files: Files, started: SystemProcess) -> None:
+        host = TradingHost(files, started.name)
+        self.name = started.name
+        self.port = started.port
+        self.url = started.url
+        self.unit = host.unit
+        self.observe_unit = host.observe_unit
+        self.config_file = host.config_file
+        self.hold_file = host.hold_file
+        self.log_file = host.log_file
+        self._full_log_file = host.log_file.with_suffix(".log.1")
+        self._approved_config_file = host.approved_config_file
+        self._fault_file = host.fault_file
+        self._files = files
+
+    @property
+    def process(self) -> Process:
+        """The one that runs, else the last one that did."""
+        record = self._files.read_record()
+        for system in record.trading_systems if record else ():
+            if system.name == self.name:
+                return system.process
+        raise LabError("the lab is not up: run 'hft-incident lab up'")
+
+    def unit_log(self) -> list[UnitEvent]:
+        """What happened to its two units since the lab started, oldest first."""
+        return unit_events(self._files.unit_journal, frozenset({self.unit, self.observe_unit}))
+
+    def systemctl(self, *words: str) -> str:
+        """What the host's own ``systemctl`` prints."""
+        command = [str(self._files.bin / "systemctl"), *words]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  # the lab's own program
+        if done.returncode:
+            raise LabError(f"systemctl {' '.join(words)}: {done.stderr.strip() or f'exit code {done.returncode}'}")
+        return done.stdout
+
+    def signal(self, signum: int) -> None:
+        """Send it to the process that runs now; none is no error."""
+        send(self.process, signum)
+
+    def crash(self, kind: Crash) -> None:
+        """Set it off. ``loop`` restarts the system with a defect that it dies of soon after every live start."""
+        write_private(self._fault_file, kind + "\n")
+        if kind == "loop":
+            self.systemctl("restart", self.unit)
+        else:
+            self.signal(signal.SIGUSR1)
+
+    def mend(self) -> None:
+        """Whatever ``crash`` has set off is repaired: the next start has it no more."""
+        self._fault_file.unlink(missing_ok=True)
+
+    def break_config(self) -> None:
+        """Somebody edits the configuration by hand and misspells a driver; the next start fails (exit code 2)."""
+        document = json.loads(self._approved_config_file.read_text())
+        document["exchanges"][0]["driver"] += "-v2"
+        write_private(self.config_file, json.dumps(document, indent=2) + "\n")
+
+    def restore_config(self) -> None:
+        """The approved one, byte by byte."""
+        write_private(self.config_file, self._approved_config_file.read_text())
+
+    def fill_log_disk(self) -> None:
+        """Every write to its log fails with ENOSPC, in the running process too. What was logged is in ``….log.1``."""
+        self.log_file.rename(self._full_log_file)
+        self.log_file.symlink_to("/dev/full")
+
+    def free_log_disk(self) -> None:
+        """There is space again, and the log where it was."""
+        if self._full_log_file.exists():
+            self._full_log_file.replace(self.log_file)
+
+
 class Lab:
-    """A running lab. ``already_up``: ``up`` found it so."""
+    """A running lab. ``already_up``: ``up`` found it so. ``people``: everybody's private SSH key, also mallory's, who
+    may approve nothing.
+    """
 
     def __init__(self, home: Path, record: Record, *, already_up: bool = False) -> None:
         files = Files(home / "lab")
@@ -172,7 +263,21 @@ class Lab:
         self.keys = files.keys
         self.logs = files.logs
         self.venues: Mapping[str, LabVenue] = {venue.name: LabVenue(venue) for venue in record.venues}
-        self.trading_systems: Mapping[str, SystemProcess] = {system.name: system for system in record.trading_systems}
+        self.trading_systems: Mapping[str, LabTradingSystem] = {
+            system.name: LabTradingSystem(files, system) for system in record.trading_systems
+        }
+        self.people: Mapping[str, Path] = {name: files.people / name for name in people.NAMES}
+        self.allowed_signers = files.people / people.ALLOWED_SIGNERS
+        self._database_folder = files.database
+
+    @property
+    def database(self) -> Database:
+        """PostgreSQL's controls. Raises LabError where this lab has none."""
+        from .database import Database  # takes a while, which a lab without one saves
+
+        if self.record.database is None:
+            raise LabError("this lab was started without a database")
+        return Database(self._database_folder)
 
     def render(self) -> list[str]:
         count = f"{len(self.venues)} venues, {len(self.trading_systems)} trading systems"
@@ -232,16 +337,20 @@ def up(
     venues: Mapping[str, str] = DEFAULT_VENUES,
     *,
     trading_systems: Sequence[str] = DEFAULT_SYSTEMS,
+    restart: Restart = "no",
+    database: bool = False,
     attached: bool = False,
 ) -> Lab:
     """A running lab under ``home``: the one that is up already, or a new one of ``venues`` {name: driver}.
 
-    ``attached``: it ends with the calling process, however that ends; otherwise it stays until ``down``.
+    ``restart``: whether a trading system that fails is started again by its service manager. ``database``: its books
+    are in PostgreSQL, else in its memory. ``attached``: the lab ends with the calling process, however that ends;
+    otherwise it stays until ``down``.
     Raises LabError; then nothing is left running.
     """
     home = home.expanduser().absolute()
     files = Files(home / "lab")
-    _check_names([*venues, *trading_systems])
+    _check_names([*venues, *trading_systems, *([DATABASE] if database else [])])
     try:
         lock = _lock_or_wait(files)
         if lock is None:
@@ -249,7 +358,10 @@ def up(
         try:
             _end_leftovers(files)
             files.make()
-            _start_supervisor(files, lock, venues, trading_systems, attached)
+            words = [word for name, driver in venues.items() for word in ("--venue", f"{name}={driver}")]
+            words += [word for name in trading_systems for word in ("--system", name)]
+            words += ["--restart", restart, *(["--database"] if database else [])]
+            _start_supervisor(files, lock, words, attached)
         except BaseException:  # Ctrl-C too
             _end_supervisor(files)
             raise
@@ -287,12 +399,10 @@ def status(home: Path) -> Status:
         return Status(up=False, record=None)
     is_up = is_alive(record.supervisor)
     supervisor = ProcessStatus("supervisor", "supervisor", record.supervisor.pid, None, is_up, None)
+    databases = [_database_status(record.database)] if record.database else []
     venues = [_venue_status(venue) for venue in record.venues]
-    systems = [
-        _process_status(s.name, "trading system", s.process, s.port, _ask(s.port, "/api/v1/health") is not None)
-        for s in record.trading_systems
-    ]
-    return Status(is_up, record, (supervisor, *venues, *systems))
+    systems = [_system_status(system) for system in record.trading_systems]
+    return Status(is_up, record, (supervisor, *databases, *venues, *systems))
 
 
 def find(home: Path) -> Lab:
@@ -306,10 +416,15 @@ def find(home: Path) -> Lab:
 
 @contextlib.contextmanager
 def running_lab(
-    home: Path, venues: Mapping[str, str] = DEFAULT_VENUES, *, trading_systems: Sequence[str] = DEFAULT_SYSTEMS
+    home: Path,
+    venues: Mapping[str, str] = DEFAULT_VENUES,
+    *,
+    trading_systems: Sequence[str] = DEFAULT_SYSTEMS,
+    restart: Restart = "no",
+    database: bool = False,
 ) -> Iterator[Lab]:
     """A lab for the time of a ``with`` block, which ends with the calling process at the latest."""
-    lab = up(home, venues, trading_systems=trading_systems, attached=True)
+    lab = up(home, venues, trading_systems=trading_systems, restart=restart, database=database, attached=True)
     try:
         yield lab
     finally:
@@ -345,13 +460,9 @@ def _living_record(files: Files) -> Record:
     return record
 
 
-def _start_supervisor(
-    files: Files, lock: int, venues: Mapping[str, str], trading_systems: Sequence[str], attached: bool
-) -> None:
+def _start_supervisor(files: Files, lock: int, plan: Sequence[str], attached: bool) -> None:
     """Returns when all of the lab listens; raises LabError."""
-    words = ["--directory", str(files.directory), "--lock", str(lock)]
-    words += [word for name, driver in venues.items() for word in ("--venue", f"{name}={driver}")]
-    words += [word for name in trading_systems for word in ("--system", name)]
+    words = ["--directory", str(files.directory), "--lock", str(lock), *plan]
     if attached:
         me = myself()
         words += ["--parent", f"{me.pid}:{me.started}"]
@@ -422,6 +533,21 @@ def _venue_status(venue: VenueProcess) -> ProcessStatus:
     return _process_status(venue.name, kind, venue.process, venue.port, document is not None, tuple(faults))
 
 
+def _system_status(system: SystemProcess) -> ProcessStatus:
+    kind = "trading system" if system.unit == f"{system.name}.service" else "trading system (observing)"
+    answers = _ask(system.port, "/api/v1/health") is not None
+    return _process_status(system.name, kind, system.process, system.port, answers)
+
+
+def _database_status(database: DatabaseProcess) -> ProcessStatus:
+    try:
+        socket.create_connection(("127.0.0.1", database.port), ANSWER_TIMEOUT_S).close()
+        answers = True
+    except OSError:
+        answers = False
+    return _process_status(database.name, "database", database.process, database.port, answers)
+
+
 def _process_status(
     name: str, kind: str, process: Process, port: int, answers: bool, faults: tuple[str, ...] = ()
 ) -> ProcessStatus:
@@ -445,6 +571,9 @@ def _ask(port: int, path: str) -> dict[str, Any] | None:
 def _table(record: Record) -> list[str]:
     rows = [(v.name, f"venue ({v.driver})", v.url, f"pid {v.process.pid}") for v in record.venues]
     rows += [(s.name, "trading system", s.url, f"pid {s.process.pid}") for s in record.trading_systems]
+    if record.database:
+        address = f"postgresql://127.0.0.1:{record.database.port}"
+        rows.append((record.database.name, "database", address, f"pid {record.database.process.pid}"))
     return _aligned(rows)
 
 

@@ -4,7 +4,9 @@
 """What a running lab leaves on disk: where its files are, the record of its processes, and the lock that says it runs.
 
 ``HFT_INCIDENT_HOME/lab/``: ``lab.json``, ``lock``, ``logs/``, ``keys/``, ``inventory/``, ``systems/`` (the trading
-systems' configuration and hold files). All of it for the owner only.
+systems' configuration, hold and fault files), ``approved/`` (their configuration as the lab started with it), ``run/``
+(the units' working directories), ``bin/`` (the commands of a trading host), ``people/`` (SSH keys, allowed_signers) and
+``database/``. All of it for the owner only.
 """
 
 from __future__ import annotations
@@ -38,15 +40,25 @@ class VenueProcess:
 
 @dataclass(frozen=True)
 class SystemProcess:
-    """A trading system that runs."""
+    """A trading system: its last process, and the unit that it belongs to (live or observe)."""
 
     name: str
     process: Process
     port: int
+    unit: str
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
+
+
+@dataclass(frozen=True)
+class DatabaseProcess:
+    """PostgreSQL, by the process that keeps it."""
+
+    name: str
+    process: Process
+    port: int
 
 
 @dataclass(frozen=True)
@@ -59,11 +71,14 @@ class Record:
     supervisor: Process
     venues: tuple[VenueProcess, ...]
     trading_systems: tuple[SystemProcess, ...]
+    database: DatabaseProcess | None = None
 
     @property
     def processes(self) -> tuple[Process, ...]:
         """All of them, the supervisor first."""
-        return (self.supervisor, *(v.process for v in self.venues), *(s.process for s in self.trading_systems))
+        database = (self.database.process,) if self.database else ()
+        venues, systems = (v.process for v in self.venues), (s.process for s in self.trading_systems)
+        return (self.supervisor, *database, *venues, *systems)
 
     def to_json(self) -> str:
         document = asdict(self)
@@ -72,6 +87,9 @@ class Record:
         for row, one in zip((*document["venues"], *document["trading_systems"]), running, strict=True):
             del row["process"]
             row |= one.process._asdict() | {"url": one.url}
+        if self.database:
+            del document["database"]["process"]
+            document["database"] |= self.database.process._asdict()
         return json.dumps(document, indent=2) + "\n"
 
     @classmethod
@@ -96,8 +114,10 @@ class Record:
                     for row in document["venues"]
                 ),
                 trading_systems=tuple(
-                    SystemProcess(row["name"], _process(row), int(row["port"])) for row in document["trading_systems"]
+                    SystemProcess(row["name"], _process(row), int(row["port"]), row["unit"])
+                    for row in document["trading_systems"]
                 ),
+                database=_database(document["database"]),
             )
         except (LookupError, TypeError) as error:
             raise ValueError(f"not the record of a lab: {error!r}") from None
@@ -113,20 +133,37 @@ class Files:
         self.logs = directory / "logs"
         self.keys = directory / "keys"
         self.systems = directory / "systems"
+        self.approved = directory / "approved"
+        self.run = directory / "run"
+        self.bin = directory / "bin"
+        self.people = directory / "people"
+        self.database = directory / "database"
+        self.unit_journal = self.logs / "units.journal"
         self.inventory = directory / "inventory"
-        self.venues_file = self.inventory / "group_vars" / "all" / "venues.yml"
+        self.group_vars = self.inventory / "group_vars" / "all"
+        self.host_vars = self.inventory / "host_vars"
+        self.venues_file = self.group_vars / "venues.yml"
 
     def make(self) -> None:
         """Empty folders for a new lab. Raises OSError."""
         self.forget()
         shutil.rmtree(self.logs, ignore_errors=True)
-        for folder in (self.directory, self.logs, self.keys, self.systems):
+        for folder in (self.directory, self.logs, self.keys, self.systems, self.approved, self.run, self.people):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def forget(self) -> None:
         """Remove what only a running lab has; the logs stay."""
         self.record.unlink(missing_ok=True)
-        for folder in (self.inventory, self.keys, self.systems):
+        for folder in (
+            self.inventory,
+            self.keys,
+            self.systems,
+            self.approved,
+            self.run,
+            self.bin,
+            self.people,
+            self.database,
+        ):
             shutil.rmtree(folder, ignore_errors=True)
 
     def read_record(self) -> Record | None:
@@ -171,6 +208,10 @@ def write_private(path: Path, text: str) -> None:
     with open(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
         file.write(text)
     scratch.replace(path)
+
+
+def _database(row: dict[str, Any] | None) -> DatabaseProcess | None:
+    return DatabaseProcess(row["name"], _process(row), int(row["port"])) if row else None
 
 
 def _process(row: dict[str, Any]) -> Process:

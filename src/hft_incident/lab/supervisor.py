@@ -4,7 +4,8 @@
 """The process that starts a lab's processes, stays, and takes them with it however it ends.
 
 Started by ``lab.up`` in a session of its own, holding the lab's lock. Its standard output tells the starter ``ready``,
-or why not, in one line. All venues start at once; a trading system starts when its venues listen.
+or why not, in one line. All venues and the database start at once; a trading system starts when they listen, as a unit
+of the lab's service manager, which lives in this process.
 """
 
 from __future__ import annotations
@@ -21,21 +22,32 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
 import yaml
 
+from . import unit_journal
 from .keys import KeyFiles, make_keys, make_token
 from .lifeline import Process, end_of, identify, is_alive, myself, tie_to_me
-from .state import Files, Record, SystemProcess, VenueProcess, write_private
+from .people import KeyMaking, PeopleError
+from .state import DatabaseProcess, Files, Record, SystemProcess, VenueProcess, write_private
+from .trading_host import TradingHost, install_commands, reserve_port
+from .unit_commands import CommandServer
+from .units import Manager, Restart, Unit, how_it_ended
+
+if TYPE_CHECKING:
+    from .database import Database
 
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 3.0
 PARENT_CHECK_S = 0.5  # where the system does not tell us of its end
 PACKAGED_INVENTORY = Path(__file__).parent / "inventory"
-NEVER_COPIED = ("lab.yml", "venues.yml", "__pycache__")  # the generated venues.yml takes their place
+NEVER_COPIED = ("lab.yml", "venues.yml", "hosts.yml", "host_vars", "__pycache__")  # generated ones take their place
+DATABASE = "postgresql"
+WRITTEN = "# Written by `hft-incident lab up`; gone when the lab is.\n"
 FILLS_BY_SYMBOL = ("binance", "binanceusdm")  # the venues file must name the symbols there
 
 
@@ -48,10 +60,14 @@ class Ending(Exception):
 
 
 class Plan(NamedTuple):
-    """What to run: ``venues`` {name: driver}, ``trading_systems`` by name, ``parent`` to end with (None: stay)."""
+    """What to run: ``venues`` {name: driver}, ``trading_systems`` by name and whether their manager starts them again,
+    whether they have a database, ``parent`` to end with (None: stay).
+    """
 
     venues: Mapping[str, str]
     trading_systems: Sequence[str]
+    restart: Restart = "no"
+    database: bool = False
     parent: Process | None = None
 
 
@@ -105,8 +121,7 @@ class Child:
             return None
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
         lines = self.log.read_text(errors="replace").split("\n")
-        last = next((line.strip() for line in reversed(lines) if line.strip()), "")
-        return f"{self.name} {how}" + (f": {last}" if last else "") + f" (log: {self.log})"
+        return f"{self.name} {how}{_last_words(lines)} (log: {self.log})"
 
 
 class Supervisor:
@@ -117,6 +132,17 @@ class Supervisor:
         self._plan = plan
         self._children: list[Child] = []
         self._selector = selectors.DefaultSelector()
+        self._record: Record | None = None  # as it stands in its file
+        self._journal = files.unit_journal
+        self._ports: list[socket.socket] = []  # held: a trading system has the same one over restarts
+        self._hosts = [TradingHost(files, name) for name in plan.trading_systems]
+        self._manager = Manager(
+            [definition for host in self._hosts for definition in host.definitions(plan.restart)],
+            unit_journal.UnitJournal(files.unit_journal),
+            self._selector,
+            on_start=self._on_unit_start,
+            on_end=self._on_unit_end,
+        )
         self._watches_parent = False
         self._woken, waker = socket.socketpair()
         for end in (self._woken, waker):
@@ -141,24 +167,35 @@ class Supervisor:
     def start(self) -> Record:
         """All processes, listening. Raises LabFailure, Ending."""
         began, started_at = time.monotonic(), _now()
+        people = KeyMaking(self._files.people)
+        install_commands(self._files.bin, CommandServer(self._manager, self._selector).port)
         keys = {name: make_keys(self._files.keys, name, driver) for name, driver in self._plan.venues.items()}
-        venues = self._start({name: self._venue_arguments(name, keys[name]) for name in self._plan.venues})
-        ran = tuple(self._venue_process(child) for child in venues)
-        systems = self._start({name: self._system_arguments(name, ran, keys) for name in self._plan.trading_systems})
+        commands = {name: self._venue_arguments(name, keys[name]) for name in self._plan.venues}
+        if self._plan.database:
+            commands[DATABASE] = ["hft_incident.lab.database", "--folder", str(self._files.database)]
+        children = {child.name: child for child in self._start(commands)}
+        venues = tuple(self._venue_process(children[name]) for name in self._plan.venues)
+        database = self._database()
+        for host in self._hosts:
+            self._configure(host, venues, keys, database)
         record = Record(
             started_at=started_at,
-            ready_ms=round((time.monotonic() - began) * 1000),
+            ready_ms=0,
             attached=self._plan.parent is not None,
             supervisor=myself(),
-            venues=ran,
-            trading_systems=tuple(SystemProcess(c.name, c.process, _port(c.report, "port")) for c in systems),
+            venues=venues,
+            trading_systems=self._start_systems(),
+            database=_database_process(children[DATABASE]) if self._plan.database else None,
         )
-        self._write_inventory(record, keys)
-        write_private(self._files.record, record.to_json())
-        return record
+        self._write_inventory(record, keys, people.finish(), database)
+        self._record = replace(record, ready_ms=round((time.monotonic() - began) * 1000))
+        write_private(self._files.record, self._record.to_json())
+        return self._record
 
     def stay(self) -> None:
-        """Until Ending is raised. A process that dies stays dead, as in production: who injects faults wants that."""
+        """Until Ending is raised. A process that dies stays dead, as in production: who injects faults wants that.
+        (Trading systems are units: their manager may have been told otherwise.)
+        """
         missed: set[str] = set()
         while True:
             self._turn(None)
@@ -169,11 +206,12 @@ class Supervisor:
                     say(how)
 
     def stop(self) -> None:
-        """End every process, kindly first: the trading systems while their venues still answer, then the venues."""
+        """End every process, kindly first: the trading systems while their venues still answer, then the others."""
+        self._record = None
         self._files.record.unlink(missing_ok=True)
-        systems = [child for child in self._children if child.name in self._plan.trading_systems]
-        _end(systems)
-        _end([child for child in self._children if child not in systems])
+        for unit in self._manager.end_all(STOP_TIMEOUT_S):
+            say(f"{unit.name} did not end in time and is killed")
+        _end(self._children)
         self._files.forget()
 
     def _start(self, arguments: Mapping[str, Sequence[str]]) -> list[Child]:
@@ -191,18 +229,62 @@ class Supervisor:
             self._turn(deadline - time.monotonic())
         return children
 
+    def _start_systems(self) -> tuple[SystemProcess, ...]:
+        """All live units, listening. Raises LabFailure."""
+        units = {host.name: self._manager.units[host.unit] for host in self._hosts}
+        for unit in units.values():
+            self._manager.submit("start", unit)
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while waiting := [unit for unit in units.values() if unit.output is None or unit.output.first_line is None]:
+            for unit in waiting:
+                if unit.process is None:
+                    raise LabFailure(self._how_unit_ended(unit))
+            if time.monotonic() > deadline:
+                raise LabFailure(f"{waiting[0].name} did not listen within {START_TIMEOUT_S:g} s ({self._journal})")
+            self._turn(deadline - time.monotonic())
+        return tuple(SystemProcess(name, _identity(unit), _listening(unit), unit.name) for name, unit in units.items())
+
     def _turn(self, timeout_s: float | None) -> None:
         """Wait for something to happen, and take it in."""
+        deadlines = [] if timeout_s is None else [time.monotonic() + timeout_s]
+        due = self._manager.next_deadline()
+        deadlines += [] if due is None else [due]
         parent = self._plan.parent
         if parent is not None and not self._watches_parent:
-            timeout_s = PARENT_CHECK_S
+            deadlines.append(time.monotonic() + PARENT_CHECK_S)
             if not is_alive(parent):
                 self._on_parent_end()
-        for key, _events in self._selector.select(timeout_s):
+        wait_s = max(0.0, min(deadlines) - time.monotonic()) if deadlines else None
+        for key, _events in self._selector.select(wait_s):
             if not isinstance(key.data, Child):
                 key.data()
             elif not key.data.hear():
                 self._selector.unregister(key.fileobj)
+        self._manager.turn()
+
+    def _on_unit_start(self, unit: Unit) -> None:
+        """The record tells of the process that runs now, also to those who must see that none is left."""
+        if self._record is None:
+            return
+        name = self._host(unit).name
+        systems = tuple(
+            replace(system, process=_identity(unit), unit=unit.name) if system.name == name else system
+            for system in self._record.trading_systems
+        )
+        self._record = replace(self._record, trading_systems=systems)
+        write_private(self._files.record, self._record.to_json())
+
+    def _on_unit_end(self, unit: Unit) -> None:
+        say(self._how_unit_ended(unit))
+
+    def _how_unit_ended(self, unit: Unit) -> str:
+        printed = [e["MESSAGE"] for e in unit_journal.entries(self._journal) if e.get("_SYSTEMD_UNIT") == unit.name]
+        log = self._host(unit).log_file
+        how = f"{unit.name.removesuffix('.service')} {how_it_ended(unit)}"
+        return f"{how}{_last_words(printed)} (logs: {self._journal}, {log})"
+
+    def _host(self, unit: Unit) -> TradingHost:
+        return next(host for host in self._hosts if unit.name in (host.unit, host.observe_unit))
 
     def _on_signal(self) -> None:
         for signum in self._woken.recv(4096):
@@ -222,23 +304,40 @@ class Supervisor:
         driver, symbols = self._plan.venues[child.name], tuple(mine["symbols"])
         return VenueProcess(child.name, driver, child.process, port, control_port, symbols)
 
-    def _system_arguments(self, name: str, venues: Sequence[VenueProcess], keys: Mapping[str, KeyFiles]) -> list[str]:
-        config = self._files.systems / f"{name}.json"
+    def _database(self) -> Database | None:
+        """Everybody's handle on it."""
+        if not self._plan.database:
+            return None
+        from .database import Database  # takes a while, which a lab without one saves
+
+        return Database(self._files.database)
+
+    def _configure(
+        self, host: TradingHost, venues: Sequence[VenueProcess], keys: Mapping[str, KeyFiles], database: Database | None
+    ) -> None:
+        """Write what the trading system is started with: the approved release's configuration."""
+        port = reserve_port()
+        self._ports.append(port)
+        make_token(host.token_file)
         document = {
-            "port": 0,
-            "token_file": str(make_token(self._files.keys, name)),
-            "hold_file": str(self._files.systems / f"{name}.hold"),
-            "log_file": str(self._files.logs / f"{name}.log"),
+            "port": port.getsockname()[1],
+            "token_file": str(host.token_file),
+            "hold_file": str(host.hold_file),
+            "log_file": str(host.log_file),
+            "fault_file": str(host.fault_file),
+            "database": database.dsn if database else None,
             "exchanges": [
                 {"name": v.name, "driver": v.driver, "url": v.url, "key_file": str(keys[v.name].trading)}
                 for v in venues
             ],
         }
-        write_private(config, json.dumps(document, indent=2) + "\n")
-        return ["hft_incident.lab.trading_system", "--config", str(config)]
+        for path in (host.config_file, host.approved_config_file):
+            write_private(path, json.dumps(document, indent=2) + "\n")
 
-    def _write_inventory(self, record: Record, keys: Mapping[str, KeyFiles]) -> None:
-        """A complete static inventory: what the package has, and this lab's addresses and key references."""
+    def _write_inventory(
+        self, record: Record, keys: Mapping[str, KeyFiles], allowed_signers: Path, database: Database | None
+    ) -> None:
+        """A complete static inventory: what the package has, and this lab's addresses, key references and hosts."""
         venues = [
             {
                 "name": venue.name,
@@ -250,14 +349,61 @@ class Supervisor:
             for venue in record.venues
         ]
         systems = [
-            {"name": s.name, "url": s.url, "token": f"file:{self._files.keys / s.name}.token"}
-            for s in record.trading_systems
+            {"name": system.name, "url": system.url, "token": f"file:{host.token_file}"}
+            for system, host in zip(record.trading_systems, self._hosts, strict=True)
         ]
-        text = yaml.safe_dump({"hft_venues": venues, "hft_trading_systems": systems}, sort_keys=False, width=1000)
         shutil.copytree(
             PACKAGED_INVENTORY, self._files.inventory, ignore=shutil.ignore_patterns(*NEVER_COPIED), dirs_exist_ok=True
         )
-        write_private(self._files.venues_file, f"# Written by `hft-incident lab up`; gone when the lab is.\n{text}")
+        self._files.host_vars.mkdir(mode=0o700)
+        _write_yaml(self._files.inventory / "hosts.yml", self._groups())
+        _write_yaml(self._files.venues_file, {"hft_venues": venues, "hft_trading_systems": systems})
+        _write_yaml(self._files.group_vars / "people.yml", {"hft_allowed_signers": str(allowed_signers)})
+        for host in self._hosts:
+            variables = host.variables(database.parts if database else None)
+            _write_yaml(self._files.host_vars / f"{host.name}.yml", variables)
+
+    def _groups(self) -> dict[str, Any]:
+        """Every host of the lab is this machine."""
+        here = {"ansible_connection": "local", "ansible_python_interpreter": "{{ ansible_playbook_python }}"}
+        names = [host.name for host in self._hosts]
+        return {
+            "all": {"hosts": dict.fromkeys(("localhost", *names), here)},
+            "control": {"hosts": {"localhost": None}},
+            "trading_hosts": {"hosts": dict.fromkeys(names)},
+        }
+
+
+def _last_words(lines: Sequence[str]) -> str:
+    last = next((line.strip() for line in reversed(lines) if line.strip()), "")
+    return f": {last}" if last else ""
+
+
+def _write_yaml(path: Path, document: Mapping[str, Any]) -> None:
+    text = yaml.dump(document, Dumper=_PlainDumper, sort_keys=False, width=1000)
+    write_private(path, f"{WRITTEN}{text}")
+
+
+class _PlainDumper(yaml.SafeDumper):
+    """Says the same twice where it is twice: people read these files."""
+
+    def ignore_aliases(self, _data: object) -> bool:
+        return True
+
+
+def _identity(unit: Unit) -> Process:
+    """Who the unit's process is. One that has ended already is told from all others all the same."""
+    return identify(unit.exec_main_pid) or Process(unit.exec_main_pid, "ended")
+
+
+def _listening(unit: Unit) -> int:
+    """The port that it said it listens on."""
+    line = (unit.output.first_line if unit.output else None) or b""
+    try:
+        report = json.loads(line)
+    except ValueError:
+        raise LabFailure(f"{unit.name} printed no report but: {line[:200]!r}") from None
+    return _port(report, "port")
 
 
 def _end(children: Sequence[Child]) -> None:
@@ -271,6 +417,10 @@ def _end(children: Sequence[Child]) -> None:
             say(f"{child.name} did not end in time and is killed")
             child.popen.kill()
             child.popen.wait()
+
+
+def _database_process(child: Child) -> DatabaseProcess:
+    return DatabaseProcess(child.name, child.process, _port(child.report, "port"))
 
 
 def _port(report: Mapping[str, Any] | None, field: str) -> int:
@@ -312,7 +462,7 @@ def supervise(files: Files, plan: Plan) -> int:
     except Ending as ending:
         why = f"stopped: {ending}"
         return 0
-    except (LabFailure, OSError) as failure:
+    except (LabFailure, PeopleError, OSError) as failure:
         why = str(failure)
         return 1
     finally:
@@ -329,6 +479,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--lock", type=int, required=True, help="the descriptor of the lab's lock, held")
     parser.add_argument("--venue", dest="venues", action="append", default=[], metavar="NAME=DRIVER")
     parser.add_argument("--system", dest="systems", action="append", default=[], metavar="NAME")
+    parser.add_argument("--restart", choices=get_args(Restart), default="no", help="of the trading systems' units")
+    parser.add_argument("--database", action="store_true", help="the trading systems keep their books in PostgreSQL")
     parser.add_argument("--parent", metavar="PID:STARTED", help="end when this process does")
     options = parser.parse_args(arguments)
     parent = None
@@ -339,7 +491,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os._exit(0)
     files = Files(options.directory)
     files.sign_lock(options.lock, myself())
-    return supervise(files, Plan(dict(v.split("=", 1) for v in options.venues), options.systems, parent))
+    venues = dict(venue.split("=", 1) for venue in options.venues)
+    return supervise(files, Plan(venues, options.systems, options.restart, options.database, parent))
 
 
 if __name__ == "__main__":

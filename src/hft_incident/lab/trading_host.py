@@ -1,0 +1,134 @@
+# Copyright: (c) 2026, hft-incident contributors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+# SPDX-License-Identifier: Apache-2.0
+"""A trading host of the lab: the commands installed on it, its units, its approved release, its inventory variables.
+
+The host is this machine; everything that would lie in ``/etc``, ``/usr/bin`` and ``/var`` lies in the lab's folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shlex
+import socket
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from .state import Files
+from .trading_system import VERSION
+from .units import Definition, Restart
+
+SOURCES = Path(__file__).resolve().parents[2]
+PROGRAM = Path(__file__).parent / "trading_system"
+CLIENT = Path(__file__).parent / "unit_client.py"
+START_LIMIT_BURST = 5
+START_LIMIT_INTERVAL_S = 30.0  # longer than systemd's own 10 s: a crash loop must reach it on a busy machine too
+
+
+class TradingHost:
+    """Where the files of one trading system are, by its name."""
+
+    def __init__(self, files: Files, name: str) -> None:
+        self._files = files
+        self.name = name
+        self.unit = f"{name}.service"
+        self.observe_unit = f"{name}-observe.service"
+        self.config_file = files.systems / f"{name}.json"
+        self.approved_config_file = files.approved / f"{name}.json"
+        self.hold_file = files.systems / f"{name}.hold"
+        self.fault_file = files.systems / f"{name}.fault"
+        self.log_file = files.logs / f"{name}.log"
+        self.token_file = files.keys / f"{name}.token"
+
+    def definitions(self, restart: Restart) -> list[Definition]:
+        """The live unit, which the hold file keeps from starting, and the one that only observes."""
+        program = [str(self._files.bin / "hft-trading-system"), "--config", str(self.config_file)]
+        live = Definition(
+            name=self.unit,
+            description=f"Trading system {self.name}",
+            command=program,
+            directory=self._files.run / self.name,
+            identifier="hft-trading-system",
+            assert_path_missing=self.hold_file,
+            restart=restart,
+            start_limit_burst=START_LIMIT_BURST,
+            start_limit_interval_s=START_LIMIT_INTERVAL_S,
+        )
+        observe = live._replace(
+            name=self.observe_unit,
+            description=f"Trading system {self.name}, observing",
+            command=[*program, "--observe"],
+            assert_path_missing=None,
+            conflicts=(self.unit,),
+            restart="no",
+        )
+        return [live, observe]
+
+    def variables(self, database: Mapping[str, str | int] | None) -> dict[str, Any]:
+        """``host_vars`` of this host."""
+        binaries = self._files.bin
+        program = str(binaries / "hft-trading-system")
+        return {
+            "hft_trading_system": self.name,
+            "hft_unit": self.unit,
+            "hft_observe_unit": self.observe_unit,
+            "hft_hold_file": str(self.hold_file),
+            "hft_log_files": [str(self.log_file)],
+            "hft_config_file": str(self.config_file),
+            "hft_validate_command": [program, "--validate-config", "--config", str(self.config_file)],
+            "hft_version_command": [program, "--version"],
+            "hft_release": self._release(),
+            "hft_watched_paths": [str(self.config_file), program, str(PROGRAM)],
+            **({"hft_database": dict(database)} if database else {}),
+            "hft_systemctl": str(binaries / "systemctl"),
+            "hft_journalctl": str(binaries / "journalctl"),
+            "hft_coredumpctl": str(binaries / "coredumpctl"),
+        }
+
+    def _release(self) -> dict[str, Any]:
+        """What is deployed at this moment, taken for approved."""
+        deployed = [self.config_file, self._files.bin / "hft-trading-system", *sorted(PROGRAM.glob("*.py"))]
+        return {
+            "version": VERSION,
+            "files": {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in deployed},
+        }
+
+
+def install_commands(folder: Path, manager_port: int) -> None:
+    """The trading system's program, and the host's tools that speak to the lab's service manager."""
+    folder.mkdir(mode=0o700, exist_ok=True)
+    python = shlex.quote(sys.executable)
+    path = shlex.quote(os.pathsep.join(filter(None, [str(SOURCES), os.environ.get("PYTHONPATH")])))
+    client = f"exec {python} -S -E -P {shlex.quote(str(CLIENT))} {manager_port}"
+    for name, script in (
+        ("hft-trading-system", f'PYTHONPATH={path} exec {python} -P -m hft_incident.lab.trading_system "$@"'),
+        ("systemctl", f'{client} systemctl "$@"'),
+        ("journalctl", f'{client} journalctl "$@"'),
+        ("coredumpctl", _COREDUMPCTL),
+    ):
+        command = folder / name
+        command.write_text(f"#!/bin/sh\n# Written by `hft-incident lab up`; gone when the lab is.\n{script}\n")
+        command.chmod(0o700)
+
+
+#: systemd keeps no core dumps where the kernel does not hand them to it, and then its command says so.
+_COREDUMPCTL = """\
+case $(cat /proc/sys/kernel/core_pattern) in
+  *systemd-coredump*) PATH=/usr/bin:/bin exec coredumpctl "$@" ;;
+esac
+echo 'No coredumps found.' >&2
+exit 1"""
+
+
+def reserve_port() -> socket.socket:
+    """A port that is ours for as long as this lives: a trading system may listen there, and nobody else is given it.
+
+    Both bind with SO_REUSEADDR, and a socket that does not listen is then in nobody's way; connections are refused.
+    """
+    holder = socket.socket()
+    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    holder.bind(("127.0.0.1", 0))
+    return holder
