@@ -106,9 +106,10 @@ def _verify(options: argparse.Namespace) -> int:
     from ansible_collections.hft.incident.plugins.module_utils.journal import verify
 
     incident = find(options.incident)
-    found = verify(incident.journal.path)
-    _print(record.verification_payload(incident, found) if options.json else record.verification_lines(incident, found))
-    return EXIT_CODES[record.VERIFY_OUTCOMES[found.state]]
+    found, evidence = verify(incident.journal.path), record.evidence_found(incident)
+    told = record.verification_payload if options.json else record.verification_lines
+    _print(told(incident, found, evidence))
+    return EXIT_CODES[record.verify_outcome(found, evidence)]
 
 
 def _approve(options: argparse.Namespace) -> int:
@@ -282,7 +283,7 @@ _COMMANDS: Mapping[str, Command] = {
         _approve,
     ),
     "verify": Command(
-        "Whether the record of an incident is as it was written: exit 0 intact, 1 altered, 3 torn by a crash.",
+        "Whether the record and the evidence of an incident are as they were written: exit 0 intact, 1 altered, 3 torn.",
         f"hft-incident verify {_INCIDENT}",
         _declare_incident,
         _verify,

@@ -12,9 +12,10 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 from ansible_collections.hft.incident.plugins.module_utils.chain import Event, Verification
+from ansible_collections.hft.incident.plugins.module_utils.evidence_manifest import check as check_evidence
 from ansible_collections.hft.incident.plugins.module_utils.incident import (
     Incident,
     State,
@@ -22,6 +23,18 @@ from ansible_collections.hft.incident.plugins.module_utils.incident import (
     list_incidents,
     state_of,
 )
+
+
+class EvidenceFound(NamedTuple):
+    """A folder of evidence, relative to the incident's own, that was read again."""
+
+    host: str
+    folder: str
+    state: Literal["intact", "altered"]
+    files: int
+    bytes: int
+    reason: str
+
 
 StatusRow = tuple[Incident, State]
 Sentence = Callable[[Mapping[str, Any]], str]
@@ -90,17 +103,53 @@ def timeline_payload(incident: Incident, events: Iterable[Event]) -> dict[str, A
     return {"id": incident.id, "events": [{**event._asdict(), "text": sentence(event)} for event in events]}
 
 
-def verification_lines(incident: Incident, found: Verification) -> list[str]:
-    """`verify`: the verdict and the head, which is to be compared with a copy kept elsewhere.
+def evidence_found(incident: Incident) -> list[EvidenceFound]:
+    """Every folder of evidence that the journal knows, read again; one that was recorded twice is one."""
+    recorded = dict.fromkeys(
+        tuple(str(event.data.get(field)) for field in ("host", "folder", "manifest_sha256"))
+        for event in incident.journal.events()
+        if event.kind == "evidence.kept"
+    )
+    return [_evidence(incident, *facts) for facts in recorded]
+
+
+def _evidence(incident: Incident, host: str, folder: str, manifest_sha256: str) -> EvidenceFound:
+    found = check_evidence(str(incident.directory / folder))
+    faults = found.faults
+    if found.intact and found.sha256 != manifest_sha256:
+        faults = ("its manifest is not the one that the record knows",)
+    reason = f"altered: {'; '.join(faults)}" if faults else f"intact: {found.files} files, {found.bytes} bytes"
+    return EvidenceFound(host, folder, "altered" if faults else "intact", found.files, found.bytes, reason)
+
+
+def verification_lines(incident: Incident, found: Verification, evidence: Sequence[EvidenceFound] = ()) -> list[str]:
+    """`verify`: the verdict and the head, which is to be compared with a copy kept elsewhere; the evidence, if any.
 
     The chain cannot show by itself that lines were cut off its end; the head can.
     """
-    return [f"{incident.id}: {found.reason}", f"  head: event {found.head_seq}, {found.head_hash}"]
+    kept = (f"  evidence of {row.host} in {row.folder}: {row.reason}" for row in evidence)
+    return [
+        f"{incident.id}: {found.reason}",
+        f"  head: event {found.head_seq}, {found.head_hash}",
+        *map(plain, kept),
+    ]
 
 
-def verification_payload(incident: Incident, found: Verification) -> dict[str, Any]:
-    """`verify --json`: the fields of Verification, the id and the outcome."""
-    return {"id": incident.id, **found._asdict(), "outcome": VERIFY_OUTCOMES[found.state]}
+def verification_payload(
+    incident: Incident, found: Verification, evidence: Sequence[EvidenceFound] = ()
+) -> dict[str, Any]:
+    """`verify --json`: the fields of Verification, the id, the evidence and the outcome."""
+    return {
+        "id": incident.id,
+        **found._asdict(),
+        "evidence": [row._asdict() for row in evidence],
+        "outcome": verify_outcome(found, evidence),
+    }
+
+
+def verify_outcome(found: Verification, evidence: Sequence[EvidenceFound]) -> str:
+    """The word that says how `verify` ends: evidence that was altered is as bad as a record that was."""
+    return "failed" if any(row.state == "altered" for row in evidence) else VERIFY_OUTCOMES[found.state]
 
 
 def sentence(event: Event) -> str:
@@ -275,6 +324,11 @@ _SENTENCES: Mapping[str, Sentence] = {
     "inverse.applied": lambda data: f"undone: {data.get('describe') or data['id']}",
     "inverse.failed": _says("could not undo: {describe}: {msg}"),
     "gate.held": _gate_held,
+    "evidence.kept": lambda data: (
+        f"evidence of {data['host']} kept: {data['items']} items, {data['bytes']} bytes in {data['folder']}"
+        + (f"; missing: {', '.join(data['missing'])}" if data["missing"] else "")
+    ),
+    "database.probed": _says("database {dbname} at {host}: {verdict}: {reason}"),
     "approval.given": _says("{person} approved {gate}"),
     "gate.passed": lambda data: f"gate {data['gate']} passed: approved by {' and '.join(data['people'])}",
     "notice.sent": _says("notice sent to {to}"),
