@@ -283,7 +283,7 @@ _COMMANDS: Mapping[str, Command] = {
         _approve,
     ),
     "verify": Command(
-        "Whether the record and the evidence of an incident are as they were written: exit 0 intact, 1 altered, 3 torn.",
+        "Whether record and evidence of an incident are as they were written: exit 0 intact, 1 altered, 3 torn by a crash.",
         f"hft-incident verify {_INCIDENT}",
         _declare_incident,
         _verify,
