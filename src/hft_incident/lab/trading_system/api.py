@@ -95,7 +95,7 @@ class Api:
         return web.json_response(asdict(self._system.killswitch))
 
     async def release(self, _request: web.Request) -> web.Response:
-        return web.json_response(asdict(self._system.release()))
+        return web.json_response(asdict(await self._system.release()))
 
     # Exchanges ----------------------------------------------------------------------------------------------------
 
@@ -220,7 +220,7 @@ class Api:
 
     async def start_strategy(self, request: web.Request) -> web.Response:
         strategy = self._strategy(request)
-        self._system.start(strategy)
+        await self._system.start(strategy)
         return web.json_response(strategy_row(strategy))
 
     def _strategy(self, request: web.Request) -> Strategy:

@@ -24,11 +24,13 @@ class UnknownExchange(ConfigurationError):
 
 
 class Configuration:
-    """One JSON document. What the process acts on is checked; the rest is kept as it comes."""
+    """One JSON document. What the process acts on is checked; the rest is kept as it comes. A process that was started
+    to ``observe`` cannot be configured to do more."""
 
-    def __init__(self, exchanges: Mapping[str, str]) -> None:
+    def __init__(self, exchanges: Mapping[str, str], *, observe: bool = False) -> None:
+        self._modes = ("observe",) if observe else MODES
         self.document: Document = {
-            "mode": "live",
+            "mode": self._modes[0],
             "exchanges": {name: {"enabled": True, "driver": driver} for name, driver in exchanges.items()},
             "market_data": {"stale_after_s": 1.0, "disconnect_after_s": 2.0},
         }
@@ -73,8 +75,8 @@ class Configuration:
                 raise ConfigurationError(f"exchanges.{name}.enabled must be true or false")
             if entry.get("driver") != driver:
                 raise ConfigurationError(f"exchanges.{name}.driver cannot be changed")
-        if document.get("mode") not in MODES:
-            raise ConfigurationError(f"mode must be one of {', '.join(MODES)}")
+        if document.get("mode") not in self._modes:
+            raise ConfigurationError(f"mode must be {' or '.join(self._modes)} in this process")
         limits = _section(document, "market_data")
         for field in ("stale_after_s", "disconnect_after_s"):
             value = limits.get(field)

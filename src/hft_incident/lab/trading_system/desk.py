@@ -12,7 +12,7 @@ import logging
 import secrets
 import time
 from collections import deque
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Iterable, Mapping
 from decimal import Decimal
 from typing import TypeVar
 
@@ -23,6 +23,7 @@ from ..gateways.registry import gateway_class
 from .ledger import Ledger
 from .orders import OrderBook, WorkingOrder
 from .settings import ExchangeEntry, read_key
+from .store import Account, NoStore, Store
 
 T = TypeVar("T")
 QUOTE_INTERVAL_S = 0.2
@@ -43,10 +44,26 @@ OPENING_ATTEMPTS = 20
 LATENCIES_KEPT = 20_000
 
 
+class Run:
+    """What the desks of one process share. ``prefix`` begins the client id of every order that this run sends."""
+
+    def __init__(self, store: Store | None = None, prefix: str | None = None, *, observe: bool = False) -> None:
+        self.store = store or NoStore()
+        self.prefix = prefix or new_prefix()
+        self.observe = observe
+        stored = (number for account in self.store.stored.accounts.values() for number, _ in account.fills.values())
+        self.fill_numbers = itertools.count(max(stored, default=0) + 1)
+
+
+def new_prefix() -> str:
+    return f"hft{secrets.token_hex(3)}"
+
+
 class Desk:
     """All that belongs to one exchange. Everything here runs on the event loop's thread."""
 
-    def __init__(self, entry: ExchangeEntry) -> None:
+    def __init__(self, entry: ExchangeEntry, run: Run | None = None) -> None:
+        self._run = run or Run()
         self.name = entry.name
         self.driver = entry.driver
         self.key_file = entry.key_file
@@ -56,7 +73,7 @@ class Desk:
         self._session = aiohttp.ClientSession(connector=self._connector, timeout=timeout)
         self.gateway: Gateway = gateway_class(entry.driver)(self._session, entry.url, GatewayKey("", ""))
         self.ledger = Ledger(self.gateway.line, self.gateway.spot_assets, self.gateway.settlement)
-        self.orders = OrderBook()
+        self.orders = OrderBook(changed=self._order_changed)
         self.fills: dict[str, tuple[int, Trade]] = {}
         self.latencies: deque[tuple[float, float]] = deque(maxlen=LATENCIES_KEPT)  # (monotonic s, µs)
         self.connected = False
@@ -71,14 +88,29 @@ class Desk:
         self._sending: dict[asyncio.Task[None], WorkingOrder] = {}
         self._background: set[asyncio.Task[None]] = set()
         self._resync = asyncio.Lock()
-        self._prefix = f"hft{secrets.token_hex(3)}"
         self._order_numbers = itertools.count(1)
-        self._fill_numbers = itertools.count(1)
+        self._strays: set[str] = set()
+        self._inherited: list[WorkingOrder] = []
+        self._restore(self._run.store.stored.accounts.get(entry.name))
 
     async def close(self) -> None:
         for task in list(self._background):
             task.cancel()
         await self._session.close()
+
+    def _restore(self, account: Account | None) -> None:
+        """Go on from the stored books; what happened since, the venue tells."""
+        if account is None:
+            return
+        self.fills = dict(account.fills)
+        for _, trade in account.fills.values():
+            self._trades_of_order.setdefault(trade.order_id, []).append(trade)
+        self.ledger.positions = {(row.account, row.symbol): row for row in account.positions}
+        for order in account.orders:
+            self.orders.restore(order)
+        self._inherited = list(self.orders.live.values())
+        self._booked = {*account.known, *account.fills}
+        self._fills_since_ms, self._opened = account.fills_since_ms, True
 
     # The session --------------------------------------------------------------------------------------------------
 
@@ -112,6 +144,10 @@ class Desk:
         if not self.connected:
             self.log.info("connected; %d open orders", self.open_count)
         self.connected, self._connected_at, self._failures = True, time.monotonic(), 0
+        if self._inherited and not self._run.observe:
+            self.log.warning("%d orders of an earlier run may be live", len(self._inherited))
+            self._cancel_in_background(self._inherited)
+            self._inherited = []
         return True
 
     def lose(self, why: str) -> None:
@@ -155,6 +191,7 @@ class Desk:
             if before == after:
                 self.ledger.open(held, self.quote.price)
                 self._booked, self._fills_since_ms, self._opened = after, since_ms, True
+                self._run.store.put_opening(self.name, since_ms, after, self.ledger.positions.values())
                 return
         raise GatewayError("the holdings never stood still")
 
@@ -164,21 +201,36 @@ class Desk:
         listed = await self._ask(self.gateway.open_order_ids())
         await self._book_trades()
         self.orders.agree(listed, asked_at)
+        await self._take_back_strays(listed)
+
+    async def _take_back_strays(self, listed: Mapping[str, str]) -> None:
+        """An order that a crashed run sent and could not store is in no book: it is cancelled, or only told of."""
+        earlier, length = self._run.store.stored.prefixes, len(self._run.prefix)
+        for order_id, client_id in listed.items():
+            if client_id[:length] not in earlier or self.orders.knows(client_id):
+                continue
+            if order_id not in self._strays:
+                self._strays.add(order_id)
+                self.log.warning("order %s (%s) of an earlier run is not in the books", order_id, client_id)
+            if not self._run.observe:
+                await self._ask(self.gateway.cancel(order_id))
 
     async def _book_trades(self) -> None:
         if not self._opened:
             return
-        mark = self.quote
+        mark, new = self.quote, []
         for trade in await self._ask(self.gateway.trades(self._fills_since_ms)):
             if trade.id not in self._booked:
                 self._booked.add(trade.id)
-                self.fills[trade.id] = (next(self._fill_numbers), trade)
+                self.fills[trade.id] = (next(self._run.fill_numbers), trade)
+                new.append(self.fills[trade.id])
                 self._trades_of_order.setdefault(trade.order_id, []).append(trade)
                 self.ledger.book(trade)
                 self.orders.apply(trade)
                 self.log.info("fill %s %s %s at %s", trade.side, trade.qty, trade.symbol, trade.price)
         if mark is not None:
             self._fills_since_ms = mark.at_ms - OVERLAP_MS
+        self._run.store.put_fills(self.name, self._fills_since_ms, new, self.ledger.positions.values() if new else ())
 
     # Orders -------------------------------------------------------------------------------------------------------
 
@@ -188,7 +240,9 @@ class Desk:
 
     def send(self, strategy: str, side: Side, price: Decimal) -> tuple[WorkingOrder, asyncio.Task[None]]:
         """A new order on its way, as a task of its own so that it can be given up. The caller has asked the gates."""
-        client_id = f"{self._prefix}{next(self._order_numbers):06x}"
+        if self._run.observe:
+            raise AssertionError("an observing process sends no orders")
+        client_id = f"{self._run.prefix}{next(self._order_numbers):06x}"
         order = WorkingOrder(client_id, strategy, side, self.gateway.qty, price)
         self.orders.add(order)
         task = asyncio.create_task(self._place(order))
@@ -208,6 +262,9 @@ class Desk:
         self.latencies.append((time.monotonic(), (time.perf_counter() - began) * 1e6))
         self._failures = 0
         self.orders.acknowledge(order, order_id, self._trades_of_order.get(order_id, ()))
+
+    def _order_changed(self, order: WorkingOrder) -> None:
+        self._run.store.put_order(self.name, order)
 
     async def cancel(self, order: WorkingOrder) -> bool:
         """Cancel one order; False where nobody knows whether it worked."""
@@ -236,10 +293,13 @@ class Desk:
         """Cancel in the background what is live now (of that strategy); how many orders that is."""
         orders = [order for order in self.orders.live.values() if strategy in (None, order.strategy)]
         if orders:
-            task = asyncio.create_task(self.cancel_orders(orders, CANCEL_DEADLINE_S))
-            self._background.add(task)
-            task.add_done_callback(self._background.discard)
+            self._cancel_in_background(orders)
         return len(orders)
+
+    def _cancel_in_background(self, orders: Iterable[WorkingOrder]) -> None:
+        task = asyncio.create_task(self.cancel_orders(orders, CANCEL_DEADLINE_S))
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
 
     async def cancel_orders(self, orders: Iterable[WorkingOrder], deadline_s: float) -> None:
         """Cancel until none of these is live as far as the venue's own list says, or the deadline has passed."""

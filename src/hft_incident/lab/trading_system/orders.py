@@ -26,7 +26,7 @@ _sequence = itertools.count(1)
 
 @dataclass
 class WorkingOrder:
-    """An order that this process sent. ``at`` is the monotonic time (s) of its latest change of state."""
+    """An order of this process or of an earlier run. ``at`` is the monotonic time (s) of its latest change of state."""
 
     client_id: str
     strategy: str
@@ -37,6 +37,7 @@ class WorkingOrder:
     state: State = "pending"
     filled: Decimal = Decimal(0)
     at: float = 0.0
+    archived: bool = False
     seq: int = field(default_factory=lambda: next(_sequence))
 
     @property
@@ -45,16 +46,27 @@ class WorkingOrder:
 
 
 class OrderBook:
-    """Live orders, and the latest of those that ended, by client id."""
+    """Live orders, and the latest of those that ended, by client id. ``changed`` hears of every change of state."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, clock: Callable[[], float] = time.monotonic, changed: Callable[[WorkingOrder], None] = lambda order: None
+    ) -> None:
         self.clock = clock
+        self._changed = changed
         self.live: dict[str, WorkingOrder] = {}
         self.ended: dict[str, WorkingOrder] = {}
+
+    def restore(self, order: WorkingOrder) -> None:
+        """One that an earlier run sent, as it was stored."""
+        (self.live if order.live else self.ended)[order.client_id] = order
+
+    def knows(self, client_id: str) -> bool:
+        return client_id in self.live or client_id in self.ended
 
     def add(self, order: WorkingOrder) -> None:
         order.at = self.clock()
         self.live[order.client_id] = order
+        self._changed(order)
 
     def acknowledge(self, order: WorkingOrder, order_id: str, earlier: Iterable[Trade] = ()) -> None:
         """The venue has it; ``earlier`` are trades that were booked before its id was known."""
@@ -100,14 +112,18 @@ class OrderBook:
 
     def archive(self) -> int:
         """Forget the orders that ended; how many."""
-        count = len(self.ended)
+        archived = list(self.ended.values())
         self.ended.clear()
-        return count
+        for order in archived:
+            order.archived = True
+            self._changed(order)
+        return len(archived)
 
     def _set(self, order: WorkingOrder, state: State) -> None:
-        order.state, order.at = state, self.clock()
+        order.state, order.at, order.archived = state, self.clock(), False
         kept, other = (self.live, self.ended) if order.live else (self.ended, self.live)
         other.pop(order.client_id, None)
         kept[order.client_id] = order
         while len(self.ended) > ENDED_KEPT:
             del self.ended[next(iter(self.ended))]
+        self._changed(order)

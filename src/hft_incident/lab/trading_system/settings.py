@@ -4,7 +4,8 @@
 """What the process is started with: one JSON file.
 
 ``{"port": 0, "hold_file": PATH, "log_file": PATH, "token_file": PATH or null, "exchanges": [{"name", "driver", "url",
-"key_file"}], "strategies": [{"id", "exchanges", "priority"}]}``; a key file is ``{"id", "secret", "passphrase"}``.
+"key_file"}], "strategies": [{"id", "exchanges", "priority"}], "database": DSN or null, "fault_file": PATH or null}``; a
+key file is ``{"id", "secret", "passphrase"}``. Every field but the first three and the exchanges may be left out.
 """
 
 from __future__ import annotations
@@ -14,10 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+
 from ..gateways.gateway import GatewayKey
 from ..gateways.registry import GATEWAYS
 
 Priority = Literal["low", "normal", "high"]
+FIELDS = ("port", "hold_file", "log_file", "token_file", "exchanges", "strategies", "database", "fault_file")
 
 
 class SettingsError(Exception):
@@ -53,12 +58,16 @@ class Settings:
     token: str | None
     exchanges: tuple[ExchangeEntry, ...]
     strategies: tuple[StrategyEntry, ...]
+    database: str | None = None
+    fault_file: Path | None = None
 
 
 def load(path: Path) -> Settings:
     """Raises SettingsError."""
     try:
         document = json.loads(path.read_text())
+        if unknown := [name for name in document if name not in FIELDS]:
+            raise ValueError(f"unknown field '{unknown[0]}'")
         exchanges = tuple(_exchange(row) for row in document["exchanges"])
         names = [entry.name for entry in exchanges]
         rows = document.get("strategies")
@@ -71,11 +80,27 @@ def load(path: Path) -> Settings:
             token=Path(token_file).read_text().strip() if token_file else None,
             exchanges=exchanges,
             strategies=strategies,
+            database=_dsn(document.get("database")),
+            fault_file=Path(document["fault_file"]) if document.get("fault_file") else None,
         )
     except KeyError as error:
         raise SettingsError(f"{path}: {error} is missing") from None
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise SettingsError(f"{path}: {error}") from None
+
+
+def validate(path: Path) -> Settings:
+    """All that can be known to be wrong before the process runs: the file, and what it names. Raises SettingsError."""
+    settings = load(path)
+    for file in (settings.log_file, settings.hold_file):
+        if not file.parent.is_dir():
+            raise SettingsError(f"{path}: there is no folder {file.parent}")
+    for entry in settings.exchanges:
+        try:
+            read_key(entry.key_file)
+        except SettingsError as error:
+            raise SettingsError(f"{path}: exchange {entry.name}: {error}") from None
+    return settings
 
 
 def read_key(path: Path) -> GatewayKey:
@@ -94,6 +119,16 @@ def default_strategies(exchanges: list[str]) -> tuple[StrategyEntry, ...]:
     pair = tuple(exchanges[:2])
     across = [StrategyEntry(f"arb-{'-'.join(pair)}", pair, "normal")] if len(pair) == 2 else []
     return (*makers, *probes, *across)
+
+
+def _dsn(text: Any) -> str | None:
+    if text is None:
+        return None
+    try:
+        conninfo_to_dict(text)
+    except psycopg.Error as error:
+        raise ValueError(f"database: {' '.join(str(error).split())}") from None
+    return str(text)
 
 
 def _exchange(row: dict[str, Any]) -> ExchangeEntry:

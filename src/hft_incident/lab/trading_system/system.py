@@ -6,47 +6,51 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Collection, Coroutine, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Literal
 
 from . import VERSION
 from .configuration import Configuration
-from .desk import FILLS_INTERVAL_S, LISTING_INTERVAL_S, QUOTE_INTERVAL_S, Desk
+from .desk import FILLS_INTERVAL_S, LISTING_INTERVAL_S, QUOTE_INTERVAL_S, Desk, Run
+from .holds import Holds
+from .mishaps import LOOP, LOOP_LIFE_S, MISHAPS
 from .settings import Settings, SettingsError
+from .store import Killswitch
 from .strategy import Strategy
 
 HOLD_INTERVAL_S = 0.1
 CONNECT_INTERVAL_S = 0.5
 #: A stopping process tries to cancel its orders for this long.
 FAREWELL_S = 2.0
+#: The killswitch answers after this long even where its state is not stored yet.
+STORE_PATIENCE_S = 0.25
 
 log = logging.getLogger("system")
 
 
-@dataclass(frozen=True)
-class Killswitch:
-    active: bool = False
-    reason: str | None = None
-    since: str | None = None
-
-
 class TradingSystem:
-    """Made and used on one event loop."""
+    """Made and used on one event loop. It goes on from what ``run`` has stored."""
 
-    def __init__(self, settings: Settings) -> None:
-        self.desks = {entry.name: Desk(entry) for entry in settings.exchanges}
-        self.configuration = Configuration({entry.name: entry.driver for entry in settings.exchanges})
+    def __init__(self, settings: Settings, run: Run | None = None) -> None:
+        self._run = run or Run()
+        self.store = self._run.store
+        self.desks = {entry.name: Desk(entry, self._run) for entry in settings.exchanges}
+        drivers = {entry.name: entry.driver for entry in settings.exchanges}
+        self.configuration = Configuration(drivers, observe=self._run.observe)
         self.strategies = {
             entry.id: Strategy(entry, [self.desks[name] for name in entry.exchanges], self.may_send)
             for entry in settings.strategies
         }
-        self.killswitch = Killswitch()
-        self._hold_file: Path = settings.hold_file
+        for strategy in self.strategies.values():
+            strategy.running = self.store.stored.running.get(strategy.id, True)
+        self.killswitch = self.store.stored.killswitch
+        self.holds = Holds(settings.hold_file)
+        self._fault_file = settings.fault_file
+        self._mishap = asyncio.Event()
         self._stopping = False
         self._born = time.monotonic()
 
@@ -54,7 +58,9 @@ class TradingSystem:
 
     @property
     def mode(self) -> Literal["live", "observe", "halted"]:
-        if self.killswitch.active or self._hold_file.exists():
+        if self._run.observe:
+            return "observe"
+        if self.killswitch.active or self.holds.all:
             return "halted"
         return "observe" if self.configuration.observing else "live"
 
@@ -67,6 +73,8 @@ class TradingSystem:
             and self.configuration.enabled(desk.name)
             and desk.fresh(self.configuration.stale_after_s)
             and self.mode == "live"
+            and not self.holds.exchange(desk.name)
+            and not self.holds.strategy(strategy.id)
         )
 
     async def kill(self, reason: str) -> Killswitch:
@@ -74,13 +82,20 @@ class TradingSystem:
         if not self.killswitch.active:
             self.killswitch = Killswitch(True, reason, utc_now())
             log.critical("killswitch activated: %s", " ".join(reason.split()))
+            self.store.put_killswitch(self.killswitch)
         await self._silence(self.desks.values())
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(STORE_PATIENCE_S):
+                await self.store.saved()
         return self.killswitch
 
-    def release(self) -> Killswitch:
+    async def release(self) -> Killswitch:
+        """Returns once that is stored."""
         if self.killswitch.active:
             log.warning("killswitch released")
         self.killswitch = Killswitch()
+        self.store.put_killswitch(self.killswitch)
+        await self.store.saved()
         return self.killswitch
 
     async def configure(self, fragment: Mapping[str, Any]) -> None:
@@ -114,16 +129,25 @@ class TradingSystem:
             desk.request_cancels()
         return connected
 
-    def start(self, strategy: Strategy) -> None:
+    async def start(self, strategy: Strategy) -> None:
+        """Returns once the wish is stored."""
         if not strategy.running:
             strategy.running = True
             log.info("strategy %s started", strategy.id)
+        self.store.put_strategy(strategy.id, True)
+        await self.store.saved()
 
     async def stop(self, strategy: Strategy) -> None:
-        """Returns once no new order of this strategy can leave; its resting orders are cancelled in the background."""
+        """Returns once no new order of this strategy can leave and the wish is stored; its resting orders are
+        cancelled in the background."""
         if strategy.running:
             strategy.running = False
             log.warning("strategy %s stopped", strategy.id)
+        self.store.put_strategy(strategy.id, False)
+        await self._silence_strategy(strategy)
+        await self.store.saved()
+
+    async def _silence_strategy(self, strategy: Strategy) -> None:
         await asyncio.gather(*(desk.settle(strategy.id) for desk in strategy.desks))
         for desk in strategy.desks:
             desk.request_cancels(strategy.id)
@@ -133,6 +157,7 @@ class TradingSystem:
     def health(self) -> dict[str, Any]:
         stale_after_s = self.configuration.stale_after_s
         components = {"killswitch": "active" if self.killswitch.active else "released"}
+        components |= {hold.replace("-", ".", 1): "held" for hold in self.holds.present()}
         degraded = False
         for name, desk in self.desks.items():
             if not self.configuration.enabled(name):
@@ -160,7 +185,11 @@ class TradingSystem:
     # Life ---------------------------------------------------------------------------------------------------------
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Trade until ``stop`` is set; then leave nothing behind that can be cancelled in FAREWELL_S."""
+        """Trade until ``stop`` is set; then leave nothing behind that can be cancelled in FAREWELL_S.
+
+        A defect ends it at once, with its exception and without a farewell: a system that does not know what it does
+        must not go on doing it.
+        """
         for desk in self.desks.values():
             try:
                 desk.load_key()
@@ -171,7 +200,16 @@ class TradingSystem:
         done, _ = await asyncio.wait([waiter, *tasks], return_when=asyncio.FIRST_COMPLETED)
         self._stopping = True
         try:
-            await self._cancel_everything()
+            if done == {waiter} and not self._run.observe:
+                await self._cancel_everything()
+            if done == {waiter}:
+                done, _ = await asyncio.wait(
+                    [asyncio.create_task(self.store.saved()), *tasks],
+                    timeout=FAREWELL_S,
+                    return_when=asyncio.FIRST_COMPLETED,
+                )
+                if not done:
+                    log.error("the latest changes are not stored")
         finally:
             for task in (waiter, *tasks):
                 task.cancel()
@@ -185,8 +223,10 @@ class TradingSystem:
         return [
             *(self._watch_market(desk) for desk in desks),
             *(self._watch_account(desk) for desk in desks),
-            *(strategy.run() for strategy in self.strategies.values()),
-            self._watch_hold_file(),
+            *(strategy.run() for strategy in self.strategies.values() if not self._run.observe),
+            self._watch_holds(),
+            self._suffer_mishap(),
+            self.store.write(),
         ]
 
     async def _watch_market(self, desk: Desk) -> None:
@@ -207,18 +247,47 @@ class TradingSystem:
                     listed_at = time.monotonic()
                 await desk.watch_account(listing=listing)
 
-    async def _watch_hold_file(self) -> None:
-        """The file closes the gate by itself; this makes it known and pulls the resting orders."""
-        was_held = False
+    async def _watch_holds(self) -> None:
+        """A hold file closes its gate by itself; this makes it known and pulls the resting orders."""
+        before: frozenset[str] = frozenset()
         while True:
-            held = self._hold_file.exists()
-            if held and not was_held:
-                log.critical("hold file %s: no orders are sent", self._hold_file)
-                await self._silence(self.desks.values())
-            elif was_held and not held:
-                log.warning("hold file is gone")
-            was_held = held
+            held = self.holds.present()
+            for hold in sorted(held - before):
+                log.critical("%s: no orders are sent", self.holds.path(hold))
+                await self._obey(hold)
+            for hold in sorted(before - held):
+                log.warning("%s is gone", self.holds.path(hold))
+            before = held
             await asyncio.sleep(HOLD_INTERVAL_S)
+
+    async def _obey(self, hold: str) -> None:
+        scope, _, name = hold.partition("-")
+        if scope == "hold":
+            await self._silence(self.desks.values())
+        elif scope == "exchange" and name in self.desks:
+            await self._silence([self.desks[name]])
+        elif scope == "strategy" and name in self.strategies:
+            await self._silence_strategy(self.strategies[name])
+
+    def mishap(self) -> None:
+        """The fault file's word is to happen now."""
+        self._mishap.set()
+
+    async def _suffer_mishap(self) -> None:
+        if self._fault_word() == LOOP and not self._run.observe:
+            await asyncio.sleep(LOOP_LIFE_S)
+            MISHAPS["exception"]()
+        while True:
+            await self._mishap.wait()
+            self._mishap.clear()
+            if (happen := MISHAPS.get(self._fault_word())) is not None:
+                happen()
+
+    def _fault_word(self) -> str:
+        try:
+            return self._fault_file.read_text().strip() if self._fault_file else ""
+        except FileNotFoundError:
+            return ""
 
     async def _cancel_everything(self) -> None:
         log.warning("stopping; cancelling all orders")
