@@ -177,7 +177,7 @@ def given(params: Params) -> tuple[Asked, Limits, Tools, str]:
 
 def place_of(dest: str, host: str) -> str:
     """The folder of a host; two hosts never share one, whatever their names are."""
-    name = re.sub(r"[^A-Za-z0-9_.-]", "_", host).lstrip(".") or "_"
+    name = re.sub(r"[^A-Za-z0-9_.-]", "_", host)[:100].lstrip(".") or "_"
     plain = name if name == host else f"{name}-{hashlib.sha256(host.encode('utf-8', 'replace')).hexdigest()[:8]}"
     return os.path.join(os.path.abspath(dest), plain)
 
