@@ -35,6 +35,7 @@ PHASES = ("detect", "contain", "assess", "mitigate", "recover", "validate", "rev
 ENV_HOME = "HFT_INCIDENT_HOME"
 ENV_ID = "HFT_INCIDENT_ID"
 ENV_DIR = "HFT_INCIDENT_DIR"
+ENV_RUN = "HFT_INCIDENT_RUN"  # the id that the wrapper gives to the run it starts
 
 _ID = re.compile(rf"inc-(?P<opened>\d{{8}}T\d{{6}}Z)-(?P<type>{'|'.join(TYPES)})-(?P<n>[1-9]\d*)")
 
@@ -127,12 +128,19 @@ def open_incident(
     severity: int | None = None,
     check: bool = False,
     home: Path | None = None,
+    inventory: Sequence[str] = (),
 ) -> Incident:
     """A new incident with ``incident.opened`` in its journal. Raises UsageError where there is no room for a record."""
     if incident_type not in TYPES:
         raise UsageError(f"unknown incident type {incident_type!r}; one of: {', '.join(TYPES)}")
     incident = _allocate(incident_type, home or home_directory())
-    opened = {"type": incident_type, "inputs": dict(inputs or {}), "severity": severity, "check": check}
+    opened = {
+        "type": incident_type,
+        "inputs": dict(inputs or {}),
+        "severity": severity,
+        "check": check,
+        "inventory": list(inventory),
+    }
     incident.journal.append("incident.opened", opened)
     return incident
 
@@ -271,6 +279,9 @@ _UPDATES = {
     "inverse.registered": _registered,
     "inverse.applied": _applied,
     "claims.given_up": _given_up,
+    "gate.held": _gate_held,
+    "approval.given": _gate_approved,
+    "gate.passed": _gate_passed,
 }
 
 
