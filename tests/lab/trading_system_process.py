@@ -19,6 +19,11 @@ from typing import Any, NamedTuple
 from .venues_host import KEY, Host
 
 ROOT = Path(__file__).parents[2]
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "hft_incident.lab.trading_system", *arguments]
 
 
 class Reply(NamedTuple):
@@ -28,13 +33,24 @@ class Reply(NamedTuple):
 
 
 class TradingSystemProcess:
-    """``folder`` holds its configuration, its log, its keys and its hold file."""
+    """``folder`` holds its configuration, its log, its keys and its hold file; ``more`` goes into the configuration."""
 
-    def __init__(self, folder: Path, host: Host, exchanges: Mapping[str, str], *, token: str | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        host: Host,
+        exchanges: Mapping[str, str],
+        *,
+        token: str | None = None,
+        observe: bool = False,
+        **more: str | None,
+    ) -> None:
         self.folder = folder
         self.hold_file = folder / "hold"
         self.log_file = folder / "hft.log"
         self.key_file = folder / "trading.key"
+        self.config_file = folder / "config.json"
+        self.fault_file = folder / "fault"
         self.write_key(KEY.id)
         token_file = folder / "token"
         if token is not None:
@@ -44,6 +60,7 @@ class TradingSystemProcess:
             "hold_file": str(self.hold_file),
             "log_file": str(self.log_file),
             "token_file": None if token is None else str(token_file),
+            "fault_file": str(self.fault_file),
             "exchanges": [
                 {
                     "name": name,
@@ -53,15 +70,20 @@ class TradingSystemProcess:
                 }
                 for name, driver in exchanges.items()
             ],
+            **more,
         }
-        (folder / "config.json").write_text(json.dumps(config))
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "hft_incident.lab.trading_system", "--config", str(folder / "config.json")],
-            stdout=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
-        )
+        self.config_file.write_text(json.dumps(config))
+        with open(folder / "stderr", "w") as errors:
+            self.process = subprocess.Popen(
+                command("--config", str(self.config_file), *(["--observe"] if observe else [])),
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                env=ENVIRONMENT,
+            )
         assert self.process.stdout is not None
-        self.port: int = json.loads(self.process.stdout.readline())["port"]
+        report = self.process.stdout.readline()
+        assert report, self.said()
+        self.port: int = json.loads(report)["port"]
 
     def write_key(self, key_id: str) -> None:
         key = {"id": key_id, "secret": KEY.secret, "passphrase": KEY.passphrase}
@@ -95,6 +117,16 @@ class TradingSystemProcess:
             if cursor is None:
                 return rows
 
+    def said(self) -> str:
+        """On standard error."""
+        return (self.folder / "stderr").read_text()
+
+    def commit(self, word: str) -> int:
+        """Have the mishap; the exit status."""
+        self.fault_file.write_text(word)
+        self.process.send_signal(signal.SIGUSR1)
+        return self.process.wait(timeout=20)
+
     def kill_dash_nine(self) -> None:
         self.process.send_signal(signal.SIGKILL)
         self.process.wait(timeout=10)
@@ -106,10 +138,16 @@ class TradingSystemProcess:
 
 @contextmanager
 def trading_system(
-    folder: Path, host: Host, exchanges: Mapping[str, str], *, token: str | None = None
+    folder: Path,
+    host: Host,
+    exchanges: Mapping[str, str],
+    *,
+    token: str | None = None,
+    observe: bool = False,
+    **more: str | None,
 ) -> Iterator[TradingSystemProcess]:
     """``exchanges`` is {name of a running venue: driver}."""
-    system = TradingSystemProcess(folder, host, exchanges, token=token)
+    system = TradingSystemProcess(folder, host, exchanges, token=token, observe=observe, **more)
     try:
         yield system
     finally:

@@ -56,7 +56,7 @@ CREATE TABLE IF NOT EXISTS positions (
     PRIMARY KEY (exchange, account, symbol));
 CREATE TABLE IF NOT EXISTS strategies (id text PRIMARY KEY, running boolean NOT NULL);
 CREATE TABLE IF NOT EXISTS killswitch (
-    only boolean PRIMARY KEY DEFAULT true CHECK (only), active boolean NOT NULL, reason text, since text);
+    singleton boolean PRIMARY KEY CHECK (singleton), active boolean NOT NULL, reason text, since text);
 """
 PUT_RUN = "INSERT INTO runs (prefix, version, observe) VALUES (%s, %s, %s)"
 HEARTBEAT = "UPDATE runs SET seen_at = now() WHERE prefix = %s"
@@ -69,7 +69,7 @@ PUT_FILL = "INSERT INTO fills VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s) ON CON
 PUT_POSITION = """INSERT INTO positions VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT (exchange, account, symbol)
     DO UPDATE SET qty = excluded.qty, avg_price = excluded.avg_price, realized_pnl = excluded.realized_pnl"""
 PUT_STRATEGY = "INSERT INTO strategies VALUES (%s, %s) ON CONFLICT (id) DO UPDATE SET running = excluded.running"
-PUT_KILLSWITCH = """INSERT INTO killswitch VALUES (true, %s, %s, %s) ON CONFLICT (only)
+PUT_KILLSWITCH = """INSERT INTO killswitch VALUES (true, %s, %s, %s) ON CONFLICT (singleton)
     DO UPDATE SET active = excluded.active, reason = excluded.reason, since = excluded.since"""
 GET_ORDERS = """SELECT exchange, client_id, order_id, strategy, side, qty, price, state FROM orders
     WHERE NOT archived ORDER BY state IN ('pending', 'open', 'unknown') DESC, placed_at DESC LIMIT %s"""
@@ -286,7 +286,7 @@ class PostgresStore:
                 self.stored = await self._load(self._connection)
                 await self._connection.execute(PUT_RUN, (self._prefix, version, observe))
         except (psycopg.Error, TimeoutError) as error:
-            raise _lost("connection failed", error) from error
+            raise _lost("connection failed" if _is_broken(error) else "cannot be used", error) from error
 
     async def close(self) -> None:
         if self._connection is not None:
