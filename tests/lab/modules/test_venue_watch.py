@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.hft.incident.plugins.module_utils import watching
 from ansible_collections.hft.incident.plugins.module_utils.steps import venue_watch
 from hft_incident.lab.venues.server import VenueServer
 
@@ -157,7 +158,7 @@ def test_a_venue_that_bans_us_is_asked_less_and_less_often(
         if len(pauses) == 5:
             host.clear("alpha")
 
-    monkeypatch.setattr(venue_watch, "time", SimpleNamespace(sleep=sleep, monotonic=time.monotonic))
+    monkeypatch.setattr(watching, "time", SimpleNamespace(sleep=sleep, monotonic=time.monotonic))
     host.inject("alpha", kind="status", status=418)
     assert not watch(interval=5, timeout=3600).failed
     assert pauses == [10, 20, 40, 60, 60]

@@ -9,7 +9,7 @@ takes the connection and stays silent, and one that talks nonsense is something 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Literal, NamedTuple
 
@@ -64,3 +64,41 @@ def _probe(name: str, answer: Answer[Health], restarted_within: float | None) ->
         return Probe(name, VERDICTS.get(answer.kind, "unknown"), error=answer.error)
     restarted = None if restarted_within is None else health.uptime_s < restarted_within
     return Probe(name, "answering", *health, restarted=restarted)
+
+
+# Watching -------------------------------------------------------------------------------------------------------------
+
+#: What a trading system can be waited for, and what its answer has to say then.
+WANTED: dict[str, Callable[[Probe], bool]] = {
+    "answering": lambda seen: seen.verdict == "answering",
+    "observe": lambda seen: seen.mode == "observe",
+    "live": lambda seen: seen.mode == "live",
+    "healthy": lambda seen: (seen.status, seen.mode) == ("ok", "live"),
+}
+#: An uptime may be told in whole seconds.
+RESOLUTION_S = 1.0
+
+
+class Sighting(NamedTuple):
+    """A probe, and the moments (s, our monotonic clock) between which it was answered."""
+
+    seen: Probe
+    asked_at: float
+    told_at: float
+
+
+def changes(before: Sighting, now: Sighting) -> list[str]:
+    """What happened to one trading system between two answers that must not while it has to stay as it is.
+
+    It restarted where its uptime went back, or grew by less than the time that has passed.
+    """
+    then, seen = before.seen, now.seen
+    if then.uptime_s is None or seen.uptime_s is None:
+        return []
+    told = []
+    grown = seen.uptime_s - then.uptime_s
+    if grown < 0 or grown + RESOLUTION_S < now.asked_at - before.told_at:
+        told.append(f"restarted, up for {seen.uptime_s:.0f} s after {then.uptime_s:.0f} s")
+    if then.mode != seen.mode:
+        told.append(f"its mode was {then.mode}, is {seen.mode}")
+    return told
