@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -91,12 +91,12 @@ class Firm:
             "gate": GATE,
             "head": {"seq": head.seq, "hash": head.hash},
             "at": iso_utc(now),
-            "expires": iso_utc(now.replace(microsecond=0)),
+            "expires": iso_utc(now + timedelta(seconds=3600)),
             **changed,
         }
 
     def signature(self, name: str, statement: Any, namespace: str = NAMESPACE) -> str:
-        command = ["ssh-keygen", "-q", "-Y", "sign", "-n", namespace, "-f", self.key(name)]
+        command = ["ssh-keygen", "-q", "-Y", "sign", "-n", namespace, "-f", str(self.key(name))]
         done = subprocess.run(command, input=to_bytes(statement), stdout=subprocess.PIPE, check=True)
         return "".join(done.stdout.decode().split("\n")[1:-2]).rstrip("=")
 
