@@ -84,6 +84,10 @@ class Database:
         """What the trading system connects with. No secret: it names the file that holds the password."""
         return self._dsn(ROLE, f"passfile='{self.folder / 'pgpass'}'")
 
+    def dsn_for(self, trading_system: str) -> str:
+        """The same with a schema of its own, which that trading system makes: several never share their books."""
+        return self._dsn(ROLE, f"""passfile='{self.folder / "pgpass"}' options='-c search_path="{trading_system}"'""")
+
     @property
     def parts(self) -> dict[str, str | int]:
         """The same, as the fields of ``hft_database`` in an inventory."""

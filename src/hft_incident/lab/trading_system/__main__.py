@@ -111,11 +111,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     faulthandler.enable()
     try:
         asyncio.run(serve(settings, observe=options.observe))
-    except DatabaseLost as error:
-        log.critical("%s", error, exc_info=True)
-        return 1
-    except Exception:
-        log.critical("crashed", exc_info=True)
+    except Exception as error:
+        log.critical("%s", error if isinstance(error, DatabaseLost) else "crashed", exc_info=True)
         raise
     return 0
 

@@ -20,6 +20,7 @@ from decimal import Decimal
 from typing import Any, Protocol
 
 import psycopg
+from psycopg import sql
 
 from ..gateways.gateway import Trade
 from .ledger import Position
@@ -58,6 +59,7 @@ CREATE TABLE IF NOT EXISTS strategies (id text PRIMARY KEY, running boolean NOT 
 CREATE TABLE IF NOT EXISTS killswitch (
     singleton boolean PRIMARY KEY CHECK (singleton), active boolean NOT NULL, reason text, since text);
 """
+TRY_LOCK = "SELECT pg_try_advisory_lock(%s, hashtext(current_setting('search_path')))"
 PUT_RUN = "INSERT INTO runs (prefix, version, observe) VALUES (%s, %s, %s)"
 HEARTBEAT = "UPDATE runs SET seen_at = now() WHERE prefix = %s"
 PUT_OPENING = """INSERT INTO accounts VALUES (%s, %s, %s) ON CONFLICT (exchange)
@@ -282,7 +284,7 @@ class PostgresStore:
             await self._connect()
             assert self._connection is not None
             async with asyncio.timeout(DEADLINE_S), self._connection.transaction():
-                await self._connection.execute(SCHEMA)
+                await self._make_schema(self._connection)
                 self.stored = await self._load(self._connection)
                 await self._connection.execute(PUT_RUN, (self._prefix, version, observe))
         except (psycopg.Error, TimeoutError) as error:
@@ -299,7 +301,7 @@ class PostgresStore:
                 self._dsn, autocommit=True, application_name="hft_system"
             )
         until = time.monotonic() + LOCK_TIMEOUT_S
-        while await self._one("SELECT pg_try_advisory_lock(%s)", (LOCK,)) != (True,):
+        while await self._one(TRY_LOCK, (LOCK,)) != (True,):
             if time.monotonic() > until:
                 raise DatabaseLost("the books in the database are in use by another process")
             await asyncio.sleep(LOCK_POLL_S)
@@ -308,6 +310,14 @@ class PostgresStore:
         assert self._connection is not None
         async with asyncio.timeout(DEADLINE_S):
             return await (await self._connection.execute(query, parameters)).fetchone()
+
+    async def _make_schema(self, connection: psycopg.AsyncConnection[Row]) -> None:
+        """The tables, in the first schema of the search path; where there is none yet, that too."""
+        path = await connection.execute("SELECT current_setting('search_path') WHERE current_schema() IS NULL")
+        for (names,) in await path.fetchall():
+            name = sql.Identifier(names.split(",")[0].strip(' "'))
+            await connection.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(name))
+        await connection.execute(SCHEMA)
 
     async def _load(self, connection: psycopg.AsyncConnection[Row]) -> Stored:
         async def rows(query: str, *parameters: object) -> list[Row]:
