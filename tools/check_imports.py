@@ -35,7 +35,11 @@ LAYERS = (
     Layer("the ccxt driver", (f"{UTILS}.venues.ccxt_driver",), (UTILS, "ccxt")),
     Layer("doors on a host", (f"{PLUGINS}.modules",), (UTILS, "ansible.module_utils")),
     Layer("doors on the control node", (f"{PLUGINS}.action",), (UTILS, f"{PLUGINS}.plugin_utils", "ansible")),
-    Layer("the shared door and the scribe", (f"{PLUGINS}.plugin_utils", f"{PLUGINS}.callback"), (UTILS, "ansible")),
+    Layer(
+        "the shared doors and the scribe",
+        (f"{PLUGINS}.plugin_utils", f"{PLUGINS}.callback"),
+        (UTILS, f"{PLUGINS}.plugin_utils", "ansible"),
+    ),
     Layer("documentation", (f"{PLUGINS}.doc_fragments",), ()),
     Layer("the lab", ("hft_incident.lab",), ("hft_incident.lab", "aiohttp", "psycopg", "yarl", "yaml")),
     Layer("the drill", ("hft_incident.drill",), ("hft_incident", UTILS, "rich")),

@@ -286,6 +286,13 @@ def _gate_held(data: Mapping[str, Any]) -> str:
     return f"gate {data['gate']} waits for {data['people']} of {' or '.join(data['groups'])}{so_far}{refused}"
 
 
+
+def _latch(data: Mapping[str, Any]) -> str:
+    scope = f"{data['scope']} {data['name']}" if data["name"] else "all trading"
+    what = f"latch of {data['host']}, {scope}: told {data['state']}"
+    return f"{what}; its parts differ: {data['difference']}" if data["difference"] else what
+
+
 _SENTENCES: Mapping[str, Sentence] = {
     "incident.opened": _opened,
     "incident.closed": lambda data: (
@@ -318,6 +325,8 @@ _SENTENCES: Mapping[str, Sentence] = {
     "exposure.measured": _exposure,
     "exchange.changed": _says("{name} at {trading_system}: {before} -> {state}"),
     "service.changed": _says("{unit}: {before} -> {state}"),
+    "latch.changed": _latch,
+    "latch.not_opened": _latch,
     "positions.reconciled": _says("{verdict}: {reason}"),
     "kill.ordered": lambda data: f"kill ordered: {', '.join(data['venues'])}: {data['reason']}",
     "inverse.registered": _says("to undo later: {describe}"),
