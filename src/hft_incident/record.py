@@ -286,7 +286,6 @@ def _gate_held(data: Mapping[str, Any]) -> str:
     return f"gate {data['gate']} waits for {data['people']} of {' or '.join(data['groups'])}{so_far}{refused}"
 
 
-
 def _latch(data: Mapping[str, Any]) -> str:
     scope = f"{data['scope']} {data['name']}" if data["name"] else "all trading"
     what = f"latch of {data['host']}, {scope}: told {data['state']}"
