@@ -253,8 +253,9 @@ _CLEAN_NAMES = frozenset({"SUCCESS", "HUP", "INT", "PIPE", "TERM"})
 
 
 def _crashes(life: Life, deaths: Sequence[Death], *, crashed: bool) -> int:
-    """How often it crashed, as far as the journal shows and the service manager counts; this time included."""
-    return max(sum(not death.clean for death in deaths), life.n_restarts + (1 if crashed else 0))
+    """How often it crashed, by the journal; where that shows none, by the restarts that the service manager counts,
+    of which the last may have been refused."""
+    return sum(not death.clean for death in deaths) or life.n_restarts + (1 if crashed else 0)
 
 
 # What they say --------------------------------------------------------------------------------------------------------

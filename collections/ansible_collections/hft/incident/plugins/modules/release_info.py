@@ -17,7 +17,7 @@ description:
   - Commands are lists of words that start with an absolute path, run without a shell, without a terminal and with a
     deadline. A relative path in them is refused, since it means something else where somebody else stands.
 options:
-  release:
+  approved:
     description:
       - The approved release, as C(hft_release) of the inventory has it, with C(version) (text) and C(files) (absolute
         paths with their SHA-256).
@@ -61,14 +61,14 @@ seealso:
 EXAMPLES = r"""
 - name: Start nothing that was not approved
   hft.incident.release_info:
-    release: "{{ hft_release }}"
+    approved: "{{ hft_release }}"
     version_command: "{{ hft_version_command }}"
     validate_command: "{{ hft_validate_command }}"
     require: approved
 
 - name: Only look
   hft.incident.release_info:
-    release:
+    approved:
       version: "1.4.2"
       files:
         /etc/hft/config.json: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08

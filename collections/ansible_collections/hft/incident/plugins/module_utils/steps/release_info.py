@@ -21,7 +21,7 @@ from ..redaction import scrub_text
 from . import Context, Params, Result, event
 
 ARGUMENT_SPEC: dict[str, Any] = {
-    "release": {"type": "dict", "required": True},
+    "approved": {"type": "dict", "required": True},
     "version_command": {"type": "list", "elements": "str", "default": []},
     "validate_command": {"type": "list", "elements": "str", "default": []},
     "require": {"type": "str", "choices": ["approved"]},
@@ -70,7 +70,7 @@ class Version(NamedTuple):
 def run(params: Params, _context: Context) -> Result:
     """Compare and validate; only reads. Held where it has to be approved and is not."""
     require_positive(params, "timeout")
-    release = release_of(params["release"])
+    release = release_of(params["approved"])
     for option in ("version_command", "validate_command"):
         require_fixed(option, params[option])
     files = [_file(path, expected) for path, expected in release.files.items()]
@@ -118,17 +118,17 @@ def release_of(given: Mapping[str, Any]) -> Release:
     """Raises UsageError for what is no release."""
     unknown = sorted(str(field) for field in set(given) - {"version", "files"})
     if unknown:
-        raise UsageError(f"release: unknown field '{unknown[0]}'; it has version and files")
+        raise UsageError(f"approved: unknown field '{unknown[0]}'; it has version and files")
     version, files = given.get("version"), given.get("files", {})
     if not isinstance(version, (str, int)) or isinstance(version, bool) or not str(version).strip():
-        raise UsageError("release: 'version' must be given, as text (1.10 without quotes would be 1.1)")
+        raise UsageError("approved: 'version' must be given, as text (1.10 without quotes would be 1.1)")
     if not isinstance(files, Mapping):
-        raise UsageError("release: 'files' must be a mapping of absolute paths to their SHA-256")
-    require_absolute("release", [str(path) for path in files])
+        raise UsageError("approved: 'files' must be a mapping of absolute paths to their SHA-256")
+    require_absolute("approved", [str(path) for path in files])
     hashes = {str(path): _SHA256.fullmatch(str(value).strip()) for path, value in files.items()}
     for path, found in hashes.items():
         if not found:
-            raise UsageError(f"release: the SHA-256 of {path} must be 64 hexadecimal digits")
+            raise UsageError(f"approved: the SHA-256 of {path} must be 64 hexadecimal digits")
     return Release(str(version).strip(), {path: found[1].lower() for path, found in hashes.items() if found})
 
 
