@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """hft-incident: one command per trading incident.
 
-``from hft_incident import respond, kill, approve``: what `hft-incident run`, `kill` and `approve` do; typed results.
+``from hft_incident import respond, resume, kill, approve``: what the commands `run`, `resume`, `kill` and `approve` of
+`hft-incident` do; typed results.
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ if TYPE_CHECKING:
     from .approval import Approval, approve
     from .outcome import Outcome
     from .red_button import kill
-    from .responder import respond
+    from .responder import respond, resume
 
 __version__ = "0.1.0"
-__all__ = ["Approval", "Outcome", "__version__", "approve", "kill", "respond"]
+__all__ = ["Approval", "Outcome", "__version__", "approve", "kill", "respond", "resume"]
 
 _HOMES = {
     "Approval": "hft_incident.approval",
@@ -26,6 +27,7 @@ _HOMES = {
     "approve": "hft_incident.approval",
     "kill": "hft_incident.red_button",
     "respond": "hft_incident.responder",
+    "resume": "hft_incident.responder",
 }
 
 

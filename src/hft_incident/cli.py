@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 COMMANDS = {
     "list": "the incident types, a line each",
     "run": "open an incident and run its playbook",
+    "resume": "go on with an incident where its record says it stopped",
     "kill": "the red button: cancel every order at every venue, with no Ansible in the way",
     "drill": "start the lab, break it, run the playbook, score it, stop the lab",
     "lab": "up, down or status: the lab by itself",

@@ -9,6 +9,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from importlib import import_module, util
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
@@ -63,22 +64,38 @@ def _list(options: argparse.Namespace) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
+    from .responder import respond
+
+    return _watched(
+        options,
+        partial(
+            respond,
+            options.type,
+            inputs=dict(options.extra_vars),
+            inventory=options.inventory,
+            severity=options.severity,
+            check=options.check,
+            until=options.until,
+        ),
+    )
+
+
+def _resume(options: argparse.Namespace) -> int:
+    from .responder import resume
+
+    return _watched(
+        options, partial(resume, options.incident, take_over=options.take_over, take_from=options.take_from)
+    )
+
+
+def _watched(options: argparse.Namespace, response: Callable[..., Outcome]) -> int:
+    """A response with a view of it on standard error, and its outcome printed."""
     from .progress import watching
-    from .responder import Interrupted, respond
+    from .responder import Interrupted
 
     try:
         with watching(sys.stderr) as view:
-            outcome = respond(
-                options.type,
-                inputs=dict(options.extra_vars),
-                inventory=options.inventory,
-                severity=options.severity,
-                check=options.check,
-                until=options.until,
-                timeout=options.timeout,
-                on_event=view.event,
-                on_step=view.step,
-            )
+            outcome = response(timeout=options.timeout, on_event=view.event, on_step=view.step)
     except Interrupted as interrupted:
         outcome = interrupted.outcome
     _print(outcome.to_json() if options.json else _outcome_lines(outcome))
@@ -165,6 +182,7 @@ def _outcome_lines(outcome: Outcome) -> list[str]:
         ("venues", ", ".join(f"{name} {verdict}" for name, verdict in sorted(outcome.contained.items()))),
         ("contained", outcome.contained_at or ("no" if outcome.contained else "")),
         ("steps", steps),
+        ("go on", outcome.next or ""),
         ("record", outcome.journal),
     ]
     head = f"{outcome.incident}: {outcome.outcome} in {outcome.elapsed_ms / 1000:.1f} s: {outcome.reason}"
@@ -221,7 +239,29 @@ def _declare_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--severity", type=int, choices=(1, 2, 3, 4), help="1 is the worst")
     parser.add_argument("--check", action="store_true", help="say what would be done and change nothing")
     parser.add_argument("--until", metavar="PHASE", help=f"stop after this phase: {', '.join(PHASES)}")
+    _declare_timeout(parser)
+
+
+def _declare_timeout(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--timeout", metavar="S", type=_seconds, help="stop the playbook after so many seconds")
+
+
+def _declare_resume(parser: argparse.ArgumentParser) -> None:
+    _declare_incident(parser)
+    parser.add_argument(
+        "--take-over",
+        action="store_true",
+        help="end the run that works on it now, whoever started that, and go on; this is recorded",
+    )
+    parser.add_argument(
+        "--take-from",
+        metavar="OTHER",
+        action="append",
+        default=[],
+        help="take over what the open incident OTHER keeps closed and this one would open; recorded in both; "
+        "may be repeated",
+    )
+    _declare_timeout(parser)
 
 
 def _declare_lab(parser: argparse.ArgumentParser) -> None:
@@ -256,6 +296,12 @@ _COMMANDS: Mapping[str, Command] = {
         "hft-incident run exchange_outage -e exchange=binance --severity 1",
         _declare_run,
         _run,
+    ),
+    "resume": Command(
+        "Go on with an open incident where its record says it stopped: after a hold, a failure, a reboot or a kill.",
+        f"hft-incident resume {_INCIDENT}",
+        _declare_resume,
+        _resume,
     ),
     "lab": Command(
         "The lab by itself: a trading system and its venues on this machine, for `ansible-playbook` by hand.",

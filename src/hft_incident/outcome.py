@@ -56,7 +56,8 @@ class Outcome:
     ``outcome``: done, failed, usage, unproven or held; ``exit_code`` says the same as a number; ``reason`` is a line
     for people. ``contained``: each venue's last verdict (clear, open, unknown); ``contained_at``: since when all of
     them are clear (None: they are not). Times are UTC ISO-8601; ``elapsed_ms`` counts from opening the incident to the
-    last event. ``complete``: the record is whole. ``journal`` is a path.
+    last event. ``complete``: the record is whole. ``journal`` is a path. ``next``: the command that goes on from
+    here, while the incident is open.
     """
 
     incident: str
@@ -75,16 +76,17 @@ class Outcome:
     elapsed_ms: float
     steps: Steps
     journal: str
+    next: str | None
 
     def to_json(self) -> dict[str, Any]:
         """An object of plain JSON types."""
         return {**asdict(self), "phases": [asdict(phase) for phase in self.phases], "contained": dict(self.contained)}
 
 
-def outcome_of(incident: str, events: Sequence[Event], journal: str) -> Outcome:
-    """What the events of an incident, all of them and in order, say about its last run."""
+def outcome_of(incident: str, events: Sequence[Event], journal: str, run_id: str | None = None) -> Outcome:
+    """What the events of an incident, all of them and in order, say about a run; by default about its last one."""
     state = state_of(events)
-    run = last_run(events)
+    run = last_run(events) if run_id is None else run_of(events, run_id)
     fault = record_fault(events, run)
     word, reason = ("failed", fault) if fault else _ending(state, run)
     phases = tuple(Phase(str(event.data.get("phase")), event.at) for event in run if event.kind == "phase.entered")
@@ -105,13 +107,30 @@ def outcome_of(incident: str, events: Sequence[Event], journal: str) -> Outcome:
         elapsed_ms=_elapsed_ms(events),
         steps=_steps(run),
         journal=journal,
+        next=f"hft-incident resume {incident}" if state.is_open else None,
     )
 
 
 def last_run(events: Sequence[Event]) -> Sequence[Event]:
-    """The events from the start of the last run on; all of them where none was started."""
+    """The events of the last run that was started; all of them where none was."""
+    starts = [event for event in events if event.kind == "run.started"]
+    return run_of(events, str(starts[-1].data.get("run"))) if starts else events
+
+
+def run_of(events: Sequence[Event], run_id: str) -> Sequence[Event]:
+    """The events of one run: from its start to the next run's, and whatever else names it.
+
+    Who followed a run that somebody took over writes its end down when the next one is under way already.
+    """
     starts = [index for index, event in enumerate(events) if event.kind == "run.started"]
-    return events[starts[-1] :] if starts else events
+    own = [index for index in starts if events[index].data.get("run") == run_id]
+    start = own[-1] if own else 0
+    following = next((index for index in starts if index > start), len(events)) if own else 0
+    return [
+        event
+        for index, event in enumerate(events[start:], start)
+        if event.data.get("run") == run_id or (index < following and "run" not in event.data)
+    ]
 
 
 def is_closed(run: Sequence[Event]) -> bool:

@@ -66,7 +66,7 @@ class Situation:
 
     def take(self, event: Event) -> None:
         self.opened_at = self.opened_at or event.at
-        if event.kind == "incident.opened":
+        if event.kind in ("incident.opened", "run.resumed"):
             self.incident = str(event.data.get("type"))
         elif event.kind == "phase.entered":
             self.phase = str(event.data.get("phase"))

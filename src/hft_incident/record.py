@@ -10,11 +10,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from ansible_collections.hft.incident.plugins.module_utils.chain import Event, Verification
+from ansible_collections.hft.incident.plugins.module_utils.claims import Claim, conflicts
+from ansible_collections.hft.incident.plugins.module_utils.errors import IncidentError
 from ansible_collections.hft.incident.plugins.module_utils.evidence_manifest import check as check_evidence
 from ansible_collections.hft.incident.plugins.module_utils.incident import (
     Incident,
@@ -23,6 +26,7 @@ from ansible_collections.hft.incident.plugins.module_utils.incident import (
     list_incidents,
     state_of,
 )
+from ansible_collections.hft.incident.plugins.module_utils.run_lock import holder
 
 
 class EvidenceFound(NamedTuple):
@@ -60,19 +64,24 @@ def status_lines(rows: Sequence[StatusRow]) -> list[str]:
 
 
 def incident_lines(incident: Incident, state: State) -> list[str]:
-    """One incident in full: its row, its venues, its strategies, the gates it waits at, what is to be undone."""
+    """One incident in full: its row, its venues, its strategies, the gates it waits at, what is to be undone; then who
+    works on it now, what other incidents keep closed that this one would open, and how to go on."""
+    owner = holder(incident.directory)
     facts = [
         ("type", state.type),
         ("severity", state.severity),
         ("opened", state.opened_at),
         ("closed", state.closed_at),
         ("phase", state.phase),
-        ("last run", state.outcome or "not finished"),
+        ("last run", _last_run(incident, state)),
+        ("worked on by", owner),
         ("check mode", "yes" if state.check else None),
         *((f"venue {name}", _venue(venue.verdict, venue.open_after)) for name, venue in sorted(state.venues.items())),
         *((f"strategy {name}", now) for name, now in sorted(state.strategies.items())),
         *((f"gate {name}", _gate(waiting)) for name, waiting in sorted(state.gates.items())),
         *(("to undo", inverse.describe) for inverse in state.inverses),
+        *(("in the way", f"{claim.incident}, since {claim.since}") for claim in _in_the_way(incident, state)),
+        ("go on with", f"hft-incident resume {incident.id}" if state.is_open and owner is None else None),
         ("record", incident.journal.path),
     ]
     shown = [(label, plain(str(value))) for label, value in facts if value is not None]
@@ -81,8 +90,9 @@ def incident_lines(incident: Incident, state: State) -> list[str]:
 
 
 def status_payload(rows: Sequence[StatusRow]) -> dict[str, Any]:
-    """`status --json`: ``{"incidents": [{"id", "type", "severity", "phase", "open", "venues", "inverses", …}]}``."""
-    return {"incidents": [{"id": incident.id, **_state_payload(state)} for incident, state in rows]}
+    """`status --json`: ``{"incidents": [{"id", "type", "severity", "phase", "open", "venues", "inverses", …}]}``;
+    ``worked_on_by``: the run at work now; ``in_the_way``: claims of other incidents on what this one would open."""
+    return {"incidents": [_payload(incident, state) for incident, state in rows]}
 
 
 def timeline_lines(events: Sequence[Event]) -> list[str]:
@@ -184,19 +194,40 @@ def _cells(incident: Incident, state: State) -> tuple[str, ...]:
         str(state.severity or "-"),
         state.phase or "-",
         ("open" if state.is_open else "closed") + mode,
-        state.outcome or "not finished",
+        _last_run(incident, state),
         venues or "-",
     )
     return tuple(plain(str(cell)) for cell in cells)
 
 
-def _state_payload(state: State) -> dict[str, Any]:
+def _last_run(incident: Incident, state: State) -> str:
+    if state.outcome:
+        return state.outcome
+    return "running" if holder(incident.directory) else "not finished"
+
+
+def _in_the_way(incident: Incident, state: State) -> list[Claim]:
+    """What keeps this incident from opening again; of one that is over, nothing. A record that cannot be read is told
+    by `verify`."""
+    with suppress(IncidentError):
+        return conflicts(incident) if state.is_open and not state.check else []
+    return []
+
+
+def _payload(incident: Incident, state: State) -> dict[str, Any]:
+    owner = holder(incident.directory)
     return {
+        "id": incident.id,
         **state._asdict(),
         "open": state.is_open,
         "venues": {name: venue._asdict() for name, venue in state.venues.items()},
         "inverses": [inverse._asdict() for inverse in state.inverses],
         "gates": {name: waiting._asdict() for name, waiting in state.gates.items()},
+        "worked_on_by": owner._asdict() if owner else None,
+        "in_the_way": [
+            {**claim._asdict(), "things": [thing._asdict() for thing in claim.things]}
+            for claim in _in_the_way(incident, state)
+        ],
     }
 
 
@@ -286,6 +317,12 @@ def _gate_held(data: Mapping[str, Any]) -> str:
     return f"gate {data['gate']} waits for {data['people']} of {' or '.join(data['groups'])}{so_far}{refused}"
 
 
+def _things(data: Mapping[str, Any]) -> str:
+    """What was taken over; a record that nobody can believe names nothing."""
+    names = dict.fromkeys(f"{thing['kind']} {thing['name']}" for thing in data.get("things") or ())
+    return ", ".join(names) or "nothing, its record is passed over as it stands"
+
+
 def _latch(data: Mapping[str, Any]) -> str:
     scope = f"{data['scope']} {data['name']}" if data["name"] else "all trading"
     what = f"latch of {data['host']}, {scope}: told {data['state']}"
@@ -303,6 +340,15 @@ _SENTENCES: Mapping[str, Sentence] = {
     "incident.escalated": lambda data: f"ESCALATED: it happened before: {', '.join(data['earlier'])}",
     "fire_first.withheld": _says("red button not pressed beforehand: {reason}"),
     "run.started": lambda data: f"run started: {data['playbook']}{_check(data)}",
+    "run.resumed": _says("going on from: {play}"),
+    "run.stop_requested": _says("asked to stop: {reason}"),
+    "run.lost": _says("RUN LOST: {reason}"),
+    "run.orphans_ended": lambda data: (
+        f"a run that was killed had left {len(data['pids'])} of its processes at work; they were ended"
+    ),
+    "run.taken_over": lambda data: f"{data['by']} took over from {data['from']['user']}",
+    "claims.taken_over": lambda data: f"taken over from {data['incident']}: {_things(data)}",
+    "claims.given_up": lambda data: f"given up to {data['incident']}: {_things(data)}",
     "run.finished": _run_finished,
     "run.interrupted": _says("run interrupted after {tasks} tasks"),
     "run.no_hosts": _says("NOTHING RAN: {reason}"),

@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, hft-incident contributors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 # SPDX-License-Identifier: Apache-2.0
-"""Opens an incident, runs its playbook by ansible-runner and reads from the record how it ended.
+"""Opens an incident or takes up one that was left, runs its playbook by ansible-runner and reads from the record how it
+ended.
 
 The playbook is a process and a session of its own. It goes on if this process dies, even by `kill -9`: a response must
 not be cut half way because a terminal was closed, and its record stays whole. It is stopped only when asked to, by
@@ -24,34 +25,45 @@ import sys
 import tempfile
 import threading
 import time
+import uuid
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple
 
 from ansible_collections.hft.incident.plugins.module_utils.chain import Event
+from ansible_collections.hft.incident.plugins.module_utils.claims import take_from as take_from_other
 from ansible_collections.hft.incident.plugins.module_utils.errors import IncidentError, UsageError
 from ansible_collections.hft.incident.plugins.module_utils.incident import (
     ENV_DIR,
     ENV_HOME,
     ENV_ID,
+    ENV_RUN,
     PHASES,
     Incident,
+    find,
     home_directory,
     open_incident,
+    state_of,
 )
+from ansible_collections.hft.incident.plugins.module_utils.journal import verify
+from ansible_collections.hft.incident.plugins.module_utils.run_lock import busy, holder
 
 from . import launch
-from .catalog import COLLECTIONS_ROOT, Input, checked_inputs, did_you_mean, lookup, missing_input
+from .catalog import COLLECTIONS_ROOT, IncidentType, Input, checked_inputs, did_you_mean, lookup, missing_input
 from .inventory import inventory_sources, known_venues
-from .outcome import Outcome, is_closed, last_run, outcome_of
+from .outcome import Outcome, is_closed, outcome_of, run_of
+from .processes import kill_tree
+from .resumption import Plan, plan_of
+from .takeover import end_other_run, require_idle
 
 OnEvent = Callable[[Event], None]
 OnStep = Callable[[str], None]
 
 SCRIBE = "hft.incident.scribe"
+FROM_THE_START = "the beginning"
 #: How often the journal is looked at, and how long a stopped playbook has to close its record (s).
 POLL_S = 0.1
 GRACE_S = 10.0
@@ -105,14 +117,67 @@ def respond(
     where = Path(home).absolute() if home is not None else home_directory()
     if missing := missing_input(entry, variables):
         raise UsageError(_please_give(missing, inventory, where))
-    job = _Job(entry.playbook, tuple(inventory_sources(inventory, where)), variables, tags, check)
-    incident = open_incident(entry.name, inputs=inputs, severity=severity, check=check, home=where)
-    return _Response(incident, job, where, timeout, on_event, on_step).run()
+    sources = tuple(inventory_sources(inventory, where))
+    incident = open_incident(entry.name, inputs=inputs, severity=severity, check=check, home=where, inventory=sources)
+    job = _Job(incident, entry.playbook, sources, variables, tags, check)
+    return _Response(job, where, timeout, on_event, on_step).run()
+
+
+def resume(
+    incident_id: str,
+    *,
+    take_over: bool = False,
+    take_from: Sequence[str] = (),
+    timeout: float | None = None,
+    on_event: OnEvent | None = None,
+    on_step: OnStep | None = None,
+    home: str | os.PathLike[str] | None = None,
+) -> Outcome:
+    """Goes on with an open incident where its record says it stopped, and returns how that ended.
+
+    Whatever ended the last run, a hold, a failure, a reboot, ``kill -9`` of any process at any moment: inputs,
+    inventory and what is done already come from the record. ``take_over``: end the run that works on it now.
+    ``take_from``: other open incidents, of which this one takes over what both hold closed. The rest as in ``respond``.
+
+    Raises UsageError where there is nothing to go on with, or somebody works on it already, and IncidentError where the
+    record was altered. After that as ``respond``.
+    """
+    where = Path(home).absolute() if home is not None else home_directory()
+    incident = find(incident_id, where)
+    plan, entry = _plan(incident)
+    recorded = [inventory_sources(source, where) for source in plan.inventory] or [inventory_sources(None, where)]
+    if missing := missing_input(entry, plan.inputs):
+        raise UsageError(f"{incident.id}: {missing.name} is not on record; nothing can go on without it")
+    others = [find(other, where) for other in take_from]
+    if take_over:
+        end_other_run(incident)
+    require_idle(incident)
+    for other in others:
+        require_idle(other)
+        take_from_other(incident, other)
+    sources = tuple(source for some in recorded for source in some)
+    job = _Job(incident, entry.playbook, sources, plan.inputs, plan.tags, plan.check)
+    return _Response(job, where, timeout, on_event, on_step, resumes=plan.start or FROM_THE_START).run()
+
+
+def _plan(incident: Incident) -> tuple[Plan, IncidentType]:
+    """How to go on with the incident, and its type."""
+    events = incident.journal.events()
+    if events and (found := verify(incident.journal.path)).state == "altered":
+        raise IncidentError(f"{incident.id} cannot go on by itself, its record was {found.reason}")
+    state = state_of(events)
+    if state.type is None:
+        raise UsageError(f"{incident.id} was never opened, its record is empty; nothing was done: start a new one")
+    if not state.is_open:
+        end = next(event for event in reversed(events) if event.kind == "incident.closed")
+        raise UsageError(f"{incident.id} was closed at {end.at} ({end.data.get('resolution')}); nothing is left to do")
+    return plan_of(events), lookup(state.type)
 
 
 class _Job(NamedTuple):
     """What `ansible-playbook` is told."""
 
+    incident: Incident
     playbook: Path
     inventory: tuple[str, ...]
     variables: Mapping[str, str]
@@ -125,24 +190,30 @@ class _Response:
 
     def __init__(
         self,
-        incident: Incident,
         job: _Job,
         home: Path,
         timeout: float | None,
         on_event: OnEvent | None,
         on_step: OnStep | None,
+        *,
+        resumes: str | None = None,
     ) -> None:
-        self._incident = incident
-        self._journal = incident.journal
+        """``resumes``: where an earlier run is taken up; its events are not told again."""
+        self._run = uuid.uuid4().hex[:12]
+        self._incident = job.incident
+        self._journal = job.incident.journal
         self._job = job
         self._home = home
         self._deadline = None if timeout is None else time.monotonic() + timeout
         self._timeout = timeout
         self._on_event = on_event
         self._on_step = on_step
+        self._resumes = resumes
         self._events: list[Event] = []
         self._offset = 0
-        self._told = 0
+        if resumes:
+            self._events, self._offset = self._journal.read_from(0)
+        self._told = len(self._events)
         self._lines: SimpleQueue[str] = SimpleQueue()
         self._errors: deque[str] = deque(maxlen=1)
         self._ended = threading.Event()
@@ -150,12 +221,19 @@ class _Response:
         self._end = ""
 
     def run(self) -> Outcome:
+        if self._resumes:
+            resumed = {"run": self._run, "type": state_of(self._events).type, "play": self._resumes}
+            self._journal.append("run.resumed", resumed)
         with _private_directory() as directory:
             thread = threading.Thread(target=self._play, args=(directory,), name=self._incident.id, daemon=True)
             interrupted = not self._follow(thread)
             thread.join()
+        self._drain()
+        owner = holder(self._incident.directory)
+        if owner and owner.run != self._run and self._playbook_pid() is None:
+            raise UsageError(busy(self._incident.id, owner))  # somebody else was a moment faster
         self._close()
-        outcome = outcome_of(self._incident.id, self._read_again(), self._journal.path)
+        outcome = outcome_of(self._incident.id, self._read_again(), self._journal.path, self._run)
         if interrupted:
             raise Interrupted(outcome)
         return outcome
@@ -205,7 +283,7 @@ class _Response:
 
     def _stop(self, reason: str) -> None:
         """Asks the playbook to end and close its record, then makes it end."""
-        self._record("run.stop_requested", {"reason": reason})
+        self._record("run.stop_requested", {"run": self._run, "reason": reason})
         self._drain()
         playbook = self._playbook_pid()
         if playbook is None:
@@ -220,30 +298,32 @@ class _Response:
         self._cancel.set()
         playbook = self._playbook_pid()
         if playbook is not None:
-            _kill_tree(playbook)
+            kill_tree(playbook)
         self._ended.wait()
 
     def _playbook_pid(self) -> int | None:
         """The process of the running playbook, by its own word: before that word it has done nothing."""
-        start = next((event for event in reversed(self._events) if event.kind == "run.started"), None)
+        run = run_of(self._events, self._run)
+        start = next((event for event in run if event.kind == "run.started"), None)
         return start.data.get("pid") if start else None
 
     def _close(self) -> None:
         """A playbook that could not close its record is written down as lost, with the reason where one is known."""
-        self._drain()
-        run = last_run(self._events)
+        run = run_of(self._events, self._run)
         finished = next((event for event in run if event.kind == "run.finished"), None)
         stopped = any(event.kind == "run.stop_requested" for event in run)
         if finished and finished.data.get("outcome") == "done" and self._end != "code 0":
-            self._record("run.lost", {"reason": f"ansible-playbook ended with {self._end} after all was done"})
+            self._record(
+                "run.lost", {"run": self._run, "reason": f"ansible-playbook ended with {self._end} after all was done"}
+            )
         elif not is_closed(run):
             tasks = sum(event.kind == "task.finished" for event in run)
             said = f": {self._errors[0]}" if self._errors else ""
             if stopped:
-                self._record("run.interrupted", {"tasks": tasks, "reason": "stopped by force"})
+                self._record("run.interrupted", {"run": self._run, "tasks": tasks, "reason": "stopped by force"})
             else:
                 reason = f"the record is incomplete: ansible-playbook ended with {self._end} after {tasks} steps{said}"
-                self._record("run.lost", {"tasks": tasks, "reason": reason})
+                self._record("run.lost", {"run": self._run, "tasks": tasks, "reason": reason})
         self._drain()
 
     def _read_again(self) -> list[Event]:
@@ -309,6 +389,7 @@ class _Response:
             ENV_HOME: str(self._home),
             ENV_ID: self._incident.id,
             ENV_DIR: str(self._incident.directory),
+            ENV_RUN: self._run,
             "ANSIBLE_CALLBACKS_ENABLED": ",".join([SCRIBE, *callbacks]),
             "ANSIBLE_COLLECTIONS_PATH": os.pathsep.join(filter(None, collections)),
             "ANSIBLE_HOST_KEY_CHECKING": "True",
@@ -392,22 +473,3 @@ def _poured(environment: Mapping[str, str], pipe: Path) -> Iterator[None]:
         # Where nobody came to read, the thread still waits in open(); this lets it go.
         os.close(os.open(pipe, os.O_RDONLY | os.O_NONBLOCK))
         thread.join()
-
-
-def _kill_tree(root: int) -> None:
-    """Ends a process and all that came from it: Ansible's workers are sessions of their own, a group is not enough."""
-    family, parents = [root], _parents()
-    for member in family:
-        family += [pid for pid, parent in parents.items() if parent == member]
-    for pid in family:
-        with suppress(ProcessLookupError, PermissionError):
-            os.kill(pid, signal.SIGKILL)
-
-
-def _parents() -> dict[int, int]:
-    """Each process's parent; empty where there is no /proc."""
-    found = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError, ValueError, IndexError):
-            found[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
-    return found

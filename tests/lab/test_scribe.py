@@ -129,9 +129,15 @@ def test_a_run_leaves_the_record_the_contract_asks_for(play: Play) -> None:
         "inputs": {"exchange": "binance", "reason": "venue is down", "confirmed": "true"},
         "severity": 1,
         "check": False,
+        "inventory": ["localhost,"],
     }
     (started,) = ran.data("run.started")
     assert (started["playbook"], started["check"], type(started["pid"])) == ("exchange_outage.yml", False, int)
+    assert (started["inputs"], started["inventory"]) == (opened["inputs"], opened["inventory"])
+    assert started["plays"] == [
+        {"name": "Make it safe", "phase": "contain", "tag": "contain"},
+        {"name": "Look back", "phase": "review", "tag": "review"},
+    ]
     assert [dict(entered) for entered in ran.data("phase.entered")] == [
         {"phase": "contain", "play": "Make it safe"},
         {"phase": "review", "play": "Look back"},

@@ -55,7 +55,7 @@ def test_opening_makes_a_private_folder_and_the_first_event(tmp_path: Path) -> N
     (event,) = incident.journal.events()
     assert event.kind == "incident.opened"
     assert event.data == {
-        "type": "exchange_outage", "inputs": {"exchange": "binance"}, "severity": 1, "check": False
+        "type": "exchange_outage", "inputs": {"exchange": "binance"}, "severity": 1, "check": False, "inventory": []
     }  # fmt: skip
 
 

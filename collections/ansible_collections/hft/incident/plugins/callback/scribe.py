@@ -19,8 +19,11 @@ description:
   - It opens a new incident, unless the environment variable E(HFT_INCIDENT_ID) names one that exists, and sets
     E(HFT_INCIDENT_ID) and E(HFT_INCIDENT_DIR) for the modules that run on the control node.
   - Of a task it records name, host, action, status, time and the module's own message, with secrets taken out. It never
-    records a task's arguments or its whole result. Of extra variables it records C(exchange), C(reason), C(confirmed)
-    and C(force).
+    records a task's arguments or its whole result. Of extra variables it records C(exchange), C(reason), C(confirmed),
+    C(force) and the thresholds that start with C(hft_), as far as they are plain values and no secrets in clear; with
+    them, the inventory and the names of the plays C(hft-incident resume) goes on where a run stopped.
+  - Two runs never work on one incident at the same time. A run that finds another one at work does not start; it ends
+    with exit code 2 and names who works there.
   - "A module's result may carry C(record), a list of C({kind, data}) that is written as it is, C(inverses), a list of
     C({module, args, describe}) that say how to undo what it changed, and, if it failed, C(outcome), one of C(failed),
     C(usage), C(unproven) and C(held). Under C(no_log) Ansible hides these from the scribe as well."
@@ -60,6 +63,7 @@ from ansible_collections.hft.incident.plugins.module_utils.errors import EXIT_CO
 from ansible_collections.hft.incident.plugins.module_utils.incident import (
     ENV_DIR,
     ENV_ID,
+    ENV_RUN,
     PHASES,
     TYPES,
     Incident,
@@ -70,9 +74,13 @@ from ansible_collections.hft.incident.plugins.module_utils.incident import (
     state_of,
 )
 from ansible_collections.hft.incident.plugins.module_utils.intents import registration
+from ansible_collections.hft.incident.plugins.module_utils.redaction import is_secret_field
+from ansible_collections.hft.incident.plugins.module_utils.run_lock import RunLock, acquire
+from ansible_collections.hft.incident.plugins.module_utils.secret_ref import is_reference
 
 INPUTS = ("exchange", "reason", "confirmed", "force")
-MESSAGE_LIMIT = 300
+THRESHOLD_PREFIX = "hft_"
+MESSAGE_LIMIT = 1000
 
 Draft = tuple[str, Mapping[str, Any]]
 
@@ -80,9 +88,10 @@ Draft = tuple[str, Mapping[str, Any]]
 class Run:
     """What the scribe knows of the run that it is writing down."""
 
-    def __init__(self, incident: Incident, playbook: str, check: bool) -> None:
-        self.id = uuid.uuid4().hex[:12]
+    def __init__(self, run_id: str, incident: Incident, lock: RunLock, playbook: str, check: bool) -> None:
+        self.id = run_id
         self.incident = incident
+        self.lock = lock
         self.playbook = playbook
         self.check = check
         self.play = ""
@@ -133,9 +142,7 @@ class CallbackModule(CallbackBase):
             return
         check = bool(context.CLIARGS.get("check"))
         try:
-            run = Run(self._incident(path.stem, load_extra_vars(playbook._loader), check), path.name, check)
-            started = {"run": run.id, "playbook": run.playbook, "pid": os.getpid(), "check": check}
-            run.last_seq = run.incident.journal.append("run.started", started).seq
+            run = self._start(path, check, _told(playbook))
         except IncidentError as error:
             # Ansible turns an exception of a callback into a warning and goes on; SystemExit it lets through.
             self._display.error(f"{error}; nothing was started")
@@ -145,10 +152,23 @@ class CallbackModule(CallbackBase):
         os.environ[ENV_DIR] = str(run.incident.directory)
         self._run = run
 
+    def _start(self, path: Path, check: bool, told: Mapping[str, Any]) -> Run:
+        """The run with its first line on record; raises IncidentError where it must not start."""
+        run_id = os.environ.pop(ENV_RUN, "") or uuid.uuid4().hex[:12]
+        incident = self._incident(path.stem, told, check)
+
+        def ended(pids: list[int]) -> None:
+            incident.journal.append("run.orphans_ended", {"pids": pids})
+
+        run = Run(run_id, incident, acquire(incident.directory, run_id, ended), path.name, check)
+        started = {"run": run.id, "playbook": run.playbook, "pid": os.getpid(), "check": check, **told}
+        run.last_seq = incident.journal.append("run.started", started).seq
+        return run
+
     def v2_playbook_on_play_start(self, play: Any) -> None:
         if self._run:
             self._run.play = play.get_name()
-            self._run.phase = next((phase for phase in PHASES if phase in play.tags), None)
+            self._run.phase = _phase(play.tags)
 
     def v2_playbook_on_no_hosts_matched(self) -> None:
         if self._run:
@@ -214,6 +234,7 @@ class CallbackModule(CallbackBase):
         self._write([*refused, ("run.finished", ended)])
         outcome = run.outcome()  # again: that line may have failed to be written
         self._run = None
+        run.lock.release()
         if self._opened_here == run.incident.id:
             # A second playbook on the same command line is an incident of its own.
             del os.environ[ENV_ID], os.environ[ENV_DIR]
@@ -221,14 +242,13 @@ class CallbackModule(CallbackBase):
         if outcome != "done" and not any(stats.failures.values()) and not any(stats.dark.values()):
             raise SystemExit(EXIT_CODES[outcome])
 
-    def _incident(self, incident_type: str, extra_vars: Mapping[str, Any], check: bool) -> Incident:
+    def _incident(self, incident_type: str, told: Mapping[str, Any], check: bool) -> Incident:
         named = os.environ.get(ENV_ID)
         if named:
             return find(named)
-        inputs = {name: extra_vars[name] for name in INPUTS if isinstance(extra_vars.get(name), (str, int, float))}
-        severity = str(extra_vars.get("severity", ""))
-        level = int(severity) if severity in ("1", "2", "3", "4") else None
-        incident = open_incident(incident_type, inputs=inputs, severity=level, check=check)
+        incident = open_incident(
+            incident_type, inputs=told["inputs"], severity=told["severity"], check=check, inventory=told["inventory"]
+        )
         self._opened_here = incident.id
         return incident
 
@@ -339,6 +359,36 @@ class CallbackModule(CallbackBase):
         """At the end of the process: a run without statistics was cut short (Ctrl-C, an error of Ansible's own)."""
         if self._run and os.getpid() == pid:
             self._write([("run.interrupted", {"run": self._run.id, "tasks": self._run.tasks})])
+            self._run.lock.release()
+
+
+def _told(playbook: Any) -> dict[str, Any]:
+    """What this run was started with, as far as another one needs it to go on where it stops."""
+    options = context.CLIARGS
+    given = load_extra_vars(playbook._loader)
+    severity = str(given.get("severity", ""))
+    return {
+        "inputs": {name: value for name, value in given.items() if _is_input(name, value)},
+        "severity": int(severity) if severity in ("1", "2", "3", "4") else None,
+        "inventory": [str(source) for source in options.get("inventory") or ()],
+        "tags": [str(tag) for tag in options.get("tags") or ()],
+        "skip_tags": [str(tag) for tag in options.get("skip_tags") or ()],
+        "plays": [
+            {"name": play.get_name(), "phase": _phase(play.tags), "tag": str(play.tags[-1]) if play.tags else None}
+            for play in playbook.get_plays()
+        ],
+    }
+
+
+def _is_input(name: str, value: Any) -> bool:
+    """A secret in clear is masked in the record, and a mask is nothing to go on with."""
+    if not (name in INPUTS or name.startswith(THRESHOLD_PREFIX)) or not isinstance(value, (str, int, float)):
+        return False
+    return not is_secret_field(name) or (isinstance(value, str) and is_reference(value))
+
+
+def _phase(tags: Sequence[str]) -> str | None:
+    return next((phase for phase in PHASES if phase in tags), None)
 
 
 def _outcomes(data: Mapping[str, Any]) -> set[str]:

@@ -11,15 +11,16 @@ anything, so it claims everything: unknown is not free.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from . import chain
 from .chain import Event
-from .errors import HeldError
+from .errors import HeldError, UsageError
 from .incident import Incident, Inverse, list_incidents, state_of
+from .intents import register
 
 #: The states that an inverse sets when it opens something again.
 OPENING = frozenset(("enabled", "started", "released", "open"))
@@ -94,6 +95,34 @@ def conflicts(incident: Incident) -> list[Claim]:
     return found
 
 
+def take_from(incident: Incident, other: Incident) -> tuple[Thing, ...]:
+    """Takes over, on purpose, what both hold: it is this incident's to open again from now on; returns it.
+
+    With it go the other's inverses that would open it. Both journals say so, this one first: killed in between, both
+    hold it, and doing it again mends that. A record that cannot be believed has nothing to hand over: from now on it is
+    passed over as it stands. Raises UsageError where the other holds nothing that stands in the way.
+    """
+    claim = next((claim for claim in conflicts(incident) if claim.incident == other.id), None)
+    if claim is None:
+        raise UsageError(f"{other.id} holds nothing that {incident.id} would open again")
+    if not claim.things:
+        incident.journal.append("claims.taken_over", {"incident": other.id, "sha256": fingerprint(other)})
+        return ()
+    going = [
+        inverse
+        for inverse in state_of(other.journal.events()).inverses
+        if any(thing.overlaps(mine) for thing in opened_by(inverse) for mine in claim.things)
+    ]
+    things = tuple(sorted({*claim.things, *(thing for inverse in going for thing in opened_by(inverse))}))
+    listed = [thing._asdict() for thing in things]
+    incident.journal.append("claims.taken_over", {"incident": other.id, "things": listed})
+    for inverse in reversed(going):  # the first change first, as it was registered
+        register(incident, [inverse._asdict()], task=f"taken over from {other.id}", host=inverse.host)
+    handed = [inverse.id for inverse in going]
+    other.journal.append("claims.given_up", {"incident": incident.id, "things": listed, "inverses": handed})
+    return things
+
+
 def claim_of(incident: Incident) -> Claim | None:
     """What this incident holds now; None: nothing (it is closed, a rehearsal, or has given everything back)."""
     try:
@@ -116,6 +145,9 @@ def held_by(events: Sequence[Event]) -> dict[Thing, Held]:
             inverses[inverse.id], registered[inverse.id] = inverse, Held(event.actor, event.at)
         for thing in _CLOSED.get(event.kind, _nothing)(event.data):
             held.setdefault(thing, Held(event.actor, event.at))
+        if event.kind == "claims.given_up":
+            for thing in _listed(event.data):
+                held.pop(thing, None)
         opened = _OPENED.get(event.kind, _nothing)(event.data)
         if event.kind == "inverse.applied" and event.data.get("id") in inverses:
             opened = opened_by(inverses[str(event.data["id"])])
@@ -194,6 +226,7 @@ def _sentence(mine: str, claim: Claim) -> str:
 
 
 Things = Iterable[Thing]
+Said = Callable[[Mapping[str, Any]], Things]
 
 
 def _nothing(_data: Mapping[str, Any]) -> Things:
@@ -229,7 +262,7 @@ def _listed(data: Mapping[str, Any]) -> Things:
         yield Thing(str(item.get("kind")), str(item.get("name")), str(item.get("at", "")))
 
 
-_CLOSED = {
+_CLOSED: Mapping[str, Said] = {
     "kill.ordered": _killed,
     "kill.verified": _killed,
     "exchange.changed": lambda data: _exchange(("disabled",), data),
@@ -237,9 +270,8 @@ _CLOSED = {
     "latch.changed": lambda data: _latch("closed", data),
     "claims.taken_over": _listed,
 }
-_OPENED = {
+_OPENED: Mapping[str, Said] = {
     "exchange.changed": lambda data: _exchange(("enabled",), data),
     "strategies.started": _strategies,
     "latch.changed": lambda data: _latch("open", data),
-    "claims.given_up": _listed,
 }
