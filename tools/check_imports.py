@@ -31,8 +31,14 @@ class Layer(NamedTuple):
 
 
 LAYERS = (
-    Layer("the work", (UTILS,), (UTILS, "ansible.module_utils"), but=(f"{UTILS}.venues.ccxt_driver",)),
+    Layer(
+        "the work",
+        (UTILS,),
+        (UTILS, "ansible.module_utils"),
+        but=(f"{UTILS}.venues.ccxt_driver", f"{UTILS}.database_probe"),
+    ),
     Layer("the ccxt driver", (f"{UTILS}.venues.ccxt_driver",), (UTILS, "ccxt")),
+    Layer("the database probe", (f"{UTILS}.database_probe",), (UTILS, "psycopg")),
     Layer("doors on a host", (f"{PLUGINS}.modules",), (UTILS, "ansible.module_utils")),
     Layer("doors on the control node", (f"{PLUGINS}.action",), (UTILS, f"{PLUGINS}.plugin_utils", "ansible")),
     Layer(

@@ -13,7 +13,7 @@ import stat
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -398,19 +398,25 @@ def test_a_file_that_changes_while_it_is_read_is_kept_as_far_as_it_was_there_and
 ) -> None:
     machine.log.write_bytes(b"x" * 100)
     monkeypatch.setattr(host_evidence, "CHUNK", 40)
-    happen = iter(
-        [{"grows": lambda: machine.log.open("ab").write(b"y" * 50), "shrinks": lambda: os.truncate(machine.log, 60),
-          "vanishes": machine.log.unlink}[happening]]
-    )  # fmt: skip
-    real = os.read
+
+    def grow() -> None:
+        with machine.log.open("ab") as file:
+            file.write(b"y" * 50)
+
+    changes: dict[str, Callable[[], object]] = {
+        "grows": grow,
+        "shrinks": lambda: os.truncate(machine.log, 60),
+        "vanishes": machine.log.unlink,
+    }
+    real, change = os.read, [changes[happening]]
 
     def read(descriptor: int, size: int) -> bytes:
         data = real(descriptor, size)
-        if size == 40 and data:
-            next(happen, lambda: None)()
+        if size == 40 and change:
+            change.pop()()
         return data
 
-    monkeypatch.setattr(host_evidence.os, "read", read)
+    monkeypatch.setattr(os, "read", read)
     machine.do(unit=None, config_file=None, version_command=[])
     row = machine.row("logs/hft.log")
     assert row["changed_while_read"] is True

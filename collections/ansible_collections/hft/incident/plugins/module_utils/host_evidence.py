@@ -21,17 +21,16 @@ import platform
 import pwd
 import re
 import stat
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache, partial
-from typing import IO, Any, NamedTuple, TypeVar, cast
+from typing import IO, Any, NamedTuple, cast
 
 from . import host_command
+from .bounded import in_time
 from .deadline import Deadline
 from .evidence_manifest import CHUNK, create, make_folder, safe_name, sync
 from .timestamps import utc_now
 
-T = TypeVar("T")
 Row = dict[str, Any]
 
 #: The longest that one command may take (s), if there is that much time at all.
@@ -143,7 +142,7 @@ class Collection:
         file = _Hashed(create(draft))  # has all of a file that a copy uses: it is written to
         try:
             share = a_share_of(self.deadline)
-            facts = in_time(lambda: item.copy(cast("IO[bytes]", file), limit, share), share)
+            facts = in_time(lambda: item.copy(cast("IO[bytes]", file), limit, share), share, GRACE_S)
             sync(file.file)
             os.rename(draft, path)
         except BaseException:
@@ -186,7 +185,7 @@ def items(asked: Asked, tools: Tools, limits: Limits, deadline: Deadline) -> Ite
     properties = unit_properties(asked.unit, tools, deadline)
     for source, look in _sources(asked, tools, limits, properties, deadline):
         try:
-            yield from in_time(partial(_all, look), a_share_of(deadline))
+            yield from in_time(partial(_all, look), a_share_of(deadline), GRACE_S)
         except (OSError, ValueError) as error:
             yield _never(f"missing/{safe_name(source)}", source, reason(error), optional=False)
 
@@ -509,28 +508,6 @@ def _alternating(parts: Sequence[str]) -> Iterator[tuple[bool, str]]:
 def a_share_of(deadline: Deadline) -> Deadline:
     """Half of the time that is left: one item that hangs takes it from no other."""
     return deadline.within(deadline.remaining() / 2)
-
-
-def in_time(work: Callable[[], T], deadline: Deadline) -> T:
-    """What ``work`` returns or raises; TimeoutError at the deadline. A read that hangs in the kernel (a dead NFS
-    server, a process in uninterruptible sleep) cannot be ended, so it is left behind in a thread of its own."""
-    done: list[T] = []
-    failed: list[BaseException] = []
-
-    def go() -> None:
-        try:
-            done.append(work())
-        except BaseException as error:  # noqa: BLE001  # carried to the caller
-            failed.append(error)
-
-    thread = threading.Thread(target=go, daemon=True)
-    thread.start()
-    thread.join(deadline.remaining() + GRACE_S)
-    if failed:
-        raise failed[0]
-    if not done:
-        raise TimeoutError("it did not answer in time")
-    return done[0]
 
 
 def collector() -> str:
