@@ -100,7 +100,7 @@ def caller(home: Path, *, attached: bool) -> Iterator[tuple[subprocess.Popen[str
 
 
 def test_a_lab_comes_up_is_described_and_goes_without_a_trace(home: Path) -> None:
-    lab = up(home, TWO)
+    lab = up(home, TWO, database=False)
 
     assert not lab.already_up
     assert set(lab.venues) == set(TWO)

@@ -185,7 +185,7 @@ class LabTradingSystem:
         self.config_file = host.config_file
         self.hold_file = host.hold_file
         self.log_file = host.log_file
-        self._full_log_file = host.log_file.with_suffix(".log.1")
+        self._old_log_file = host.old_log_file
         self._approved_config_file = host.approved_config_file
         self._fault_file = host.fault_file
         self._files = files
@@ -238,14 +238,15 @@ class LabTradingSystem:
         write_private(self.config_file, self._approved_config_file.read_text())
 
     def fill_log_disk(self) -> None:
-        """Every write to its log fails with ENOSPC, in the running process too. What was logged is in ``….log.1``."""
-        self.log_file.rename(self._full_log_file)
+        """Every write to its log fails with ENOSPC, in the running process too; what was logged is in the old log."""
+        self.log_file.replace(self._old_log_file)
         self.log_file.symlink_to("/dev/full")
 
     def free_log_disk(self) -> None:
         """There is space again, and the log where it was."""
-        if self._full_log_file.exists():
-            self._full_log_file.replace(self.log_file)
+        if self.log_file.is_symlink():
+            self._old_log_file.replace(self.log_file)
+            self._old_log_file.touch(0o600)
 
 
 class Lab:
@@ -338,18 +339,19 @@ def up(
     *,
     trading_systems: Sequence[str] = DEFAULT_SYSTEMS,
     restart: Restart = "no",
-    database: bool = False,
+    database: bool = True,
     attached: bool = False,
 ) -> Lab:
     """A running lab under ``home``: the one that is up already, or a new one of ``venues`` {name: driver}.
 
     ``restart``: whether a trading system that fails is started again by its service manager. ``database``: its books
-    are in PostgreSQL, else in its memory. ``attached``: the lab ends with the calling process, however that ends;
-    otherwise it stays until ``down``.
+    are in PostgreSQL, else in its memory; without a trading system there is none. ``attached``: the lab ends with the
+    calling process, however that ends; otherwise it stays until ``down``.
     Raises LabError; then nothing is left running.
     """
     home = home.expanduser().absolute()
     files = Files(home / "lab")
+    database = database and bool(trading_systems)
     _check_names([*venues, *trading_systems, *([DATABASE] if database else [])])
     try:
         lock = _lock_or_wait(files)
@@ -421,7 +423,7 @@ def running_lab(
     *,
     trading_systems: Sequence[str] = DEFAULT_SYSTEMS,
     restart: Restart = "no",
-    database: bool = False,
+    database: bool = True,
 ) -> Iterator[Lab]:
     """A lab for the time of a ``with`` block, which ends with the calling process at the latest."""
     lab = up(home, venues, trading_systems=trading_systems, restart=restart, database=database, attached=True)

@@ -4,9 +4,9 @@
 """What a running lab leaves on disk: where its files are, the record of its processes, and the lock that says it runs.
 
 ``HFT_INCIDENT_HOME/lab/``: ``lab.json``, ``lock``, ``logs/``, ``keys/``, ``inventory/``, ``systems/`` (the trading
-systems' configuration, hold and fault files), ``approved/`` (their configuration as the lab started with it), ``run/``
-(the units' working directories), ``bin/`` (the commands of a trading host), ``people/`` (SSH keys, allowed_signers) and
-``database/``. All of it for the owner only.
+systems' configuration, hold and fault files), ``approved/`` (their configuration as the lab started with it),
+``units/`` (unit files), ``run/`` (the units' working directories), ``bin/`` (the commands of a trading host),
+``people/`` (SSH keys, allowed_signers) and ``database/``. All of it for the owner only.
 """
 
 from __future__ import annotations
@@ -135,6 +135,7 @@ class Files:
         self.systems = directory / "systems"
         self.approved = directory / "approved"
         self.run = directory / "run"
+        self.units = directory / "units"
         self.bin = directory / "bin"
         self.people = directory / "people"
         self.database = directory / "database"
@@ -148,7 +149,8 @@ class Files:
         """Empty folders for a new lab. Raises OSError."""
         self.forget()
         shutil.rmtree(self.logs, ignore_errors=True)
-        for folder in (self.directory, self.logs, self.keys, self.systems, self.approved, self.run, self.people):
+        made = (self.logs, self.keys, self.systems, self.approved, self.units, self.run, self.people)
+        for folder in (self.directory, *made):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def forget(self) -> None:
@@ -160,6 +162,7 @@ class Files:
             self.systems,
             self.approved,
             self.run,
+            self.units,
             self.bin,
             self.people,
             self.database,

@@ -178,6 +178,8 @@ class Supervisor:
         database = self._database()
         for host in self._hosts:
             self._configure(host, venues, keys, database)
+        for unit in self._manager.units.values():
+            unit.definition.file.write_text(unit.definition.text())
         record = Record(
             started_at=started_at,
             ready_ms=0,
@@ -319,13 +321,14 @@ class Supervisor:
         port = reserve_port()
         self._ports.append(port)
         make_token(host.token_file)
+        host.old_log_file.touch(0o600)  # as logrotate leaves one
         document = {
             "port": port.getsockname()[1],
             "token_file": str(host.token_file),
             "hold_file": str(host.hold_file),
             "log_file": str(host.log_file),
             "fault_file": str(host.fault_file),
-            "database": database.dsn if database else None,
+            "database": database.dsn_for(host.name) if database else None,
             "exchanges": [
                 {"name": v.name, "driver": v.driver, "url": v.url, "key_file": str(keys[v.name].trading)}
                 for v in venues

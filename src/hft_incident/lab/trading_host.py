@@ -41,6 +41,7 @@ class TradingHost:
         self.hold_file = files.systems / f"{name}.hold"
         self.fault_file = files.systems / f"{name}.fault"
         self.log_file = files.logs / f"{name}.log"
+        self.old_log_file = files.logs / f"{name}.log.1"
         self.token_file = files.keys / f"{name}.token"
 
     def definitions(self, restart: Restart) -> list[Definition]:
@@ -52,6 +53,7 @@ class TradingHost:
             command=program,
             directory=self._files.run / self.name,
             identifier="hft-trading-system",
+            file=self._files.units / self.unit,
             assert_path_missing=self.hold_file,
             restart=restart,
             start_limit_burst=START_LIMIT_BURST,
@@ -59,6 +61,7 @@ class TradingHost:
         )
         observe = live._replace(
             name=self.observe_unit,
+            file=self._files.units / self.observe_unit,
             description=f"Trading system {self.name}, observing",
             command=[*program, "--observe"],
             assert_path_missing=None,
@@ -76,7 +79,7 @@ class TradingHost:
             "hft_unit": self.unit,
             "hft_observe_unit": self.observe_unit,
             "hft_hold_file": str(self.hold_file),
-            "hft_log_files": [str(self.log_file)],
+            "hft_log_files": [str(self.log_file), str(self.old_log_file)],
             "hft_config_file": str(self.config_file),
             "hft_validate_command": [program, "--validate-config", "--config", str(self.config_file)],
             "hft_version_command": [program, "--version"],

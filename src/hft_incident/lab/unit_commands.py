@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import resource
 import selectors
 import signal
 import socket
@@ -20,12 +21,14 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, tzinfo
 from functools import partial
+from pathlib import Path
 from typing import NamedTuple, NoReturn
 
 from . import unit_journal
-from .units import ACTIVE_STATES, JobKind, JobResult, Manager, Moment, Unit
+from .units import ACTIVE_STATES, Definition, JobKind, JobResult, Manager, Moment, Unit, core_limit
 
 ANSWER_TIMEOUT_S = 5.0
+VERSION = b"systemd 252 (as the lab of hft-incident has it)\n"
 EXIT_NOT_INSTALLED = 5  # what systemctl exits with for a unit that does not exist
 EXIT_NOT_RUNNING = 3
 
@@ -89,6 +92,8 @@ def run(manager: Manager, words: Sequence[str], reply: Callable[[Answer], None])
         reply(Answer(1, err="no such command\n"))
         return
     try:
+        if "--version" in words:
+            raise Refused(Answer(0, VERSION))
         commands[words[0]](manager, words[1:], reply)
     except Refused as refused:
         reply(refused.answer)
@@ -120,9 +125,10 @@ def _systemctl(manager: Manager, words: Sequence[str], reply: Callable[[Answer],
     parser.add_argument("-s", "--signal", default="SIGTERM")
     parser.add_argument("--kill-whom", "--kill-who", choices=("all", "main", "control"), default="all")
     parser.add_argument("--no-block", action="store_true")
-    parser.add_argument("verb", nargs="?", default="")
-    parser.add_argument("units", nargs="*", default=[])
-    options = parser.parse_intermixed_args(words)
+    parser.add_argument("words", nargs="*")
+    marked = list(words).index("--") if "--" in words else len(words)
+    options = parser.parse_intermixed_args(words[:marked])
+    options.verb, *options.units = [*options.words, *words[marked + 1 :]] or [""]
     if options.verb not in _VERBS:
         raise Refused(Answer(1, err=f"Unknown command verb {options.verb}.\n"))
     if not options.units:
@@ -267,10 +273,11 @@ _TIMESTAMPS: Mapping[str, Callable[[Moment], str]] = {
 
 
 def _properties(unit: Unit | None, name: str, stamp: Callable[[Moment], str]) -> dict[str, str]:
-    """In the order of the real ones: the service's, then those of any unit. A unit that does not exist has few."""
-    if unit is None:
-        return {"Id": name, "Names": name, "LoadState": "not-found", "ActiveState": "inactive", "SubState": "dead"}
-    definition, yes = unit.definition, {True: "yes", False: "no"}
+    """In the order of the real ones: the service's, then those of any unit. One that does not exist has defaults."""
+    loaded = unit is not None
+    unit = unit or Unit(Definition(name, name, [], Path(), "", Path()))
+    definition = unit.definition
+    limit = core_limit()
     return {
         "Type": "simple",
         "Restart": definition.restart,
@@ -284,15 +291,20 @@ def _properties(unit: Unit | None, name: str, stamp: Callable[[Moment], str]) ->
         "ExecMainPID": str(unit.exec_main_pid),
         "ExecMainCode": str(unit.exec_main_code),
         "ExecMainStatus": str(unit.exec_main_status),
-        "WorkingDirectory": str(definition.directory),
+        "ControlGroup": "",  # the lab's units have none of their own
+        "LimitCORE": str(_core_limit_here() if limit is None else limit),
+        "WorkingDirectory": str(definition.directory) if loaded else "",
+        "PrivateTmp": "no",
         "Id": unit.name,
         "Names": unit.name,
         "Conflicts": " ".join(definition.conflicts),
         "Description": definition.description,
-        "LoadState": "loaded",
+        "LoadState": "loaded" if loaded else "not-found",
         "ActiveState": ACTIVE_STATES[unit.state],
         "SubState": unit.state,
-        "UnitFileState": "static",
+        "FragmentPath": str(definition.file) if loaded else "",
+        "DropInPaths": "",
+        "UnitFileState": "static" if loaded else "",
         **_times("StateChangeTimestamp", unit.state_change, stamp),
         **_times("InactiveExitTimestamp", unit.inactive_exit, stamp),
         **_times("ActiveEnterTimestamp", unit.active_enter, stamp),
@@ -301,12 +313,18 @@ def _properties(unit: Unit | None, name: str, stamp: Callable[[Moment], str]) ->
         "CanStart": "yes",
         "CanStop": "yes",
         "NeedDaemonReload": "no",
-        "AssertResult": yes[bool(unit.asserted)],
+        "AssertResult": "yes" if unit.asserted else "no",
         **_times("AssertTimestamp", unit.assert_at, stamp),
         "StartLimitIntervalUSec": _span(definition.start_limit_interval_s),
         "StartLimitBurst": str(definition.start_limit_burst),
         "InvocationID": unit.invocation,
     }
+
+
+def _core_limit_here() -> int | str:
+    """What the units inherit."""
+    hard = resource.getrlimit(resource.RLIMIT_CORE)[1]
+    return "infinity" if hard == resource.RLIM_INFINITY else hard
 
 
 def _times(name: str, moment: Moment, stamp: Callable[[Moment], str]) -> dict[str, str]:

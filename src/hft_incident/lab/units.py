@@ -55,13 +55,14 @@ CORE_LIMIT = 256 * 1024 * 1024
 
 
 class Definition(NamedTuple):
-    """What a unit file would say. ``directory`` is the working directory, where the kernel leaves a core dump."""
+    """What the unit file says. ``directory`` is the working directory, where the kernel leaves a core dump."""
 
     name: str
     description: str
     command: Sequence[str]
     directory: Path
     identifier: str
+    file: Path
     assert_path_missing: Path | None = None
     conflicts: tuple[str, ...] = ()
     restart: Restart = "no"
@@ -69,6 +70,31 @@ class Definition(NamedTuple):
     start_limit_burst: int = 5
     start_limit_interval_s: float = 10.0
     timeout_stop_s: float = 5.0
+
+    def text(self) -> str:
+        """The unit file, as systemd would have it."""
+        unit = [("Description", self.description)]
+        for other in self.conflicts:
+            unit += [("Conflicts", other), ("After", other)]
+        if self.assert_path_missing:
+            unit.append(("AssertPathExists", f"!{self.assert_path_missing}"))
+        unit += [("StartLimitBurst", str(self.start_limit_burst)),
+                 ("StartLimitIntervalSec", f"{self.start_limit_interval_s:g}")]  # fmt: skip
+        limit = core_limit()
+        service = [
+            ("Type", "simple"),
+            ("ExecStart", " ".join(f'"{word}"' for word in self.command)),
+            ("WorkingDirectory", str(self.directory)),
+            ("SyslogIdentifier", self.identifier),
+            ("Restart", self.restart),
+            ("RestartSec", f"{self.restart_s:g}"),
+            ("TimeoutStopSec", f"{self.timeout_stop_s:g}"),
+            *([("LimitCORE", str(limit))] if limit is not None else []),
+        ]
+        sections = {"Unit": unit, "Service": service}
+        return "\n".join(
+            f"[{name}]\n" + "".join(f"{key}={value}\n" for key, value in rows) for name, rows in sections.items()
+        )
 
 
 class Moment(NamedTuple):
@@ -353,7 +379,7 @@ class Manager:
         if unit.state == "running":
             self._finish(unit, "done")
             return True
-        if unit.state not in ENDED or any(rival.state not in ENDED for rival in self._rivals(unit)):
+        if unit.state not in ENDED or any(rival.job or rival.state not in ENDED for rival in self._rivals(unit)):
             return False  # one that waits for its restart is started by that
         if not self._assertion_holds(unit):
             self._say(unit, f"{unit.name}: Starting requested but asserts failed.", priority=5)
@@ -420,13 +446,13 @@ class Manager:
 
     def _spawn(self, definition: Definition) -> subprocess.Popen[bytes]:
         definition.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        tie, limit = tie_to_me(), _core_limit()
+        tie, limit = tie_to_me(), core_limit()
 
         def prepare() -> None:
             if tie is not None:
                 tie()
             if limit is not None:
-                resource.setrlimit(resource.RLIMIT_CORE, limit)
+                resource.setrlimit(resource.RLIMIT_CORE, (limit, limit))
 
         return subprocess.Popen(  # noqa: S603  # the lab's own words
             definition.command,
@@ -497,8 +523,8 @@ def _status_name(code: int, status: int) -> str:
     return EXIT_STATUSES[status] if status < len(EXIT_STATUSES) else "n/a"
 
 
-def _core_limit() -> tuple[int, int] | None:
-    """So that a crash leaves a core dump in the working directory; None where the kernel puts it elsewhere."""
+def core_limit() -> int | None:
+    """How large (bytes) a core dump in the working directory may be; None where the kernel puts them elsewhere."""
     try:
         pattern = CORE_PATTERN.read_text().strip()
     except OSError:
@@ -506,5 +532,4 @@ def _core_limit() -> tuple[int, int] | None:
     if not pattern or "/" in pattern or pattern.startswith("|"):
         return None
     hard = resource.getrlimit(resource.RLIMIT_CORE)[1]
-    limit = CORE_LIMIT if hard == resource.RLIM_INFINITY else min(hard, CORE_LIMIT)
-    return limit, limit
+    return CORE_LIMIT if hard == resource.RLIM_INFINITY else min(hard, CORE_LIMIT)
