@@ -355,7 +355,7 @@ class _Server:
         if isinstance(error, getattr(self._psycopg.errors, "ConnectionTimeout", ())) or "timeout expired" in said:
             return _Fault("unreachable", "timeout", f"it gave no answer to the connection: {said}")
         conninfo = self._psycopg.conninfo.make_conninfo(**self._parameters(2)).encode()
-        state = self._psycopg.pq.PGconn.ping(conninfo).name
+        state = self._psycopg.pq.Ping(self._psycopg.pq.PGconn.ping(conninfo)).name
         if state == "OK":
             return _Fault("refused", "rejected", f"it does not let us in: {said}")
         if state == "REJECT":
@@ -363,10 +363,13 @@ class _Server:
         return _Fault("unreachable", "no_server", f"nothing answers there: {said}")
 
     def words(self, error: Exception) -> str:
-        """The error in one line, whatever it quotes."""
-        text = " ".join(str(error).split()) or type(error).__name__
-        secret = self._password.reveal() if self._password else ""
-        return text.replace(secret, MASK) if secret else text
+        """The error in one line; the password is masked in whatever way it may quote what it was given."""
+        text = str(error)
+        if self._password:
+            secret = self._password.reveal()
+            for form in (repr(secret)[1:-1], secret.replace("\\", "\\\\").replace("'", "\\'"), secret):
+                text = text.replace(form, MASK)
+        return " ".join(text.split()) or type(error).__name__
 
     def _connect(self, deadline: Deadline) -> Any:
         timeout = max(2, min(self._target.connect_timeout, int(deadline.remaining()) or 1))  # 2 is the library's least
