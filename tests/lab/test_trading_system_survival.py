@@ -131,6 +131,11 @@ def is_booked(hft: TradingSystemProcess, venue: VenueServer) -> bool:
     return len(fills(hft, venue.name)) >= len(venue.exchange.executions)
 
 
+def are_stored(database: Database) -> bool:
+    with psycopg.connect(database.dsn) as connection:
+        return connection.execute("SELECT count(*) FROM accounts").fetchone() == (len(EXCHANGES),)
+
+
 def has_filled(venue: VenueServer, executions: int) -> bool:
     return len(venue.exchange.executions) >= executions
 
@@ -213,6 +218,23 @@ def test_what_filled_while_nobody_ran_is_booked_and_the_rest_is_taken_back(
         wait_until(lambda: not live_ids(alpha) | live_ids(beta))
         books_are_true(hft, host)
         wait_until(lambda: hft.open_orders() == [])
+
+
+def test_what_the_account_traded_before_the_first_run_is_in_its_holdings_and_is_never_booked(
+    start: Start, host: Host, database: Database, alpha: VenueServer, beta: VenueServer
+) -> None:
+    for venue in (alpha, beta):
+        venue.exchange.place("BTCUSDT", "buy", Decimal("0.5"), venue.exchange.prices["BTCUSDT"] + 100)
+        wait_until(partial(has_filled, venue, 1))
+    stand_still(host)
+    for _ in range(2):
+        with start(observe=True) as hft:
+            wait_until(partial(is_connected, hft))
+            for name, venue in host.venues.items():
+                assert fills(hft, name) == []
+                assert positions(hft, name) == held(venue)
+            wait_until(partial(are_stored, database))
+            hft.kill_dash_nine()
 
 
 def test_quoting_does_not_wait_for_the_database_and_orders_that_it_never_heard_of_are_taken_back(
@@ -487,6 +509,37 @@ def test_without_its_database_it_dies_and_leaves_its_orders_live(
         assert "stopping" not in hft.log_file.read_text()
     assert orphans
     assert live_ids(alpha)
+
+
+def test_it_notices_the_loss_of_its_database_when_there_is_nothing_to_store(
+    start: Start, host: Host, database: Database
+) -> None:
+    with start(observe=True) as hft:
+        wait_until(lambda: is_connected(hft))
+        stand_still(host)
+        wait_until(lambda: not any(row["connected"] for row in hft.get("/exchanges")["exchanges"]))
+        database.stop()
+        assert hft.process.wait(timeout=20) == 1
+
+
+def test_a_database_that_hangs_is_a_lost_one(start: Start, database: Database, alpha: VenueServer) -> None:
+    server = database.server
+    assert server is not None
+    with start() as hft:
+        orders_arrive(alpha)
+        backends = [server.pid, *children(server.pid)]
+        for pid in backends:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            assert hft.process.wait(timeout=40) == 1
+        finally:
+            for pid in backends:
+                os.kill(pid, signal.SIGCONT)
+        assert re.search(r"CRITICAL \[system\] database connection lost, cannot reconnect", hft.log_file.read_text())
+
+
+def children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 @pytest.mark.parametrize("lose", [lambda database: database.stop(), lambda database: database.read_only(True)])

@@ -9,6 +9,7 @@ import ctypes
 import logging
 import os
 import resource
+import traceback
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 
@@ -36,7 +37,8 @@ def out_of_memory() -> None:
     except MemoryError:
         held = len(cache)
         cache.clear()
-        log.critical("out of memory: cannot allocate %d bytes after %d blocks", CHUNK_BYTES, held, exc_info=True)
+        log.critical("out of memory (MemoryError) after %d blocks of %d bytes", held, CHUNK_BYTES, exc_info=True)
+        traceback.print_exc()
     os.abort()
 
 
