@@ -49,6 +49,8 @@ ARGUMENT_SPEC: dict[str, Any] = {
     "changed_within": {"type": "float", "default": DAY_S},
     "timeout": {"type": "float", "default": 10.0},
 }
+#: Times to the microsecond and in UTC.
+EXACT = "--timestamp=us+utc"
 PROPERTIES = (
     *("LoadState", "ActiveState", "SubState", "Result", "NRestarts", "MainPID", "InvocationID", "LimitCORE"),
     *("ExecMainPID", "ExecMainCode", "ExecMainStatus", "ExecMainStartTimestamp", "ExecMainStartTimestampMonotonic"),
@@ -140,8 +142,10 @@ def _checked(params: Params) -> Settings:
 
 def _properties(settings: Settings, not_seen: list[str]) -> dict[str, str]:
     params = settings.params
-    argv = [params["systemctl"], "show", "-p", ",".join(PROPERTIES), settings.unit]
-    ran = run_command(argv, timeout=params["timeout"])
+    words = [params["systemctl"], "show", "-p", ",".join(PROPERTIES), settings.unit]
+    ran = run_command([*words, EXACT], timeout=params["timeout"])
+    if not ran.ok and not ran.problem:  # systemd before 247 does not know the option
+        ran = run_command(words, timeout=params["timeout"])
     if not ran.ok:
         not_seen.append(f"the unit's properties: {ran.complaint}")
         return {}
@@ -182,11 +186,11 @@ def life_of(unit: str, properties: Mapping[str, str], journal: Sequence[Line], n
 
 
 def _moment(properties: Mapping[str, str], name: str, now: float) -> float | None:
-    """A time of the unit: its microseconds on the kernel's clock, since its text is whole seconds of local time."""
-    micros = _number(properties.get(f"{name}Monotonic"))
-    if micros:
-        return monotonic_zero() + micros / 1_000_000
+    """A time of the unit; where its text is whole seconds of local time, by its microseconds on the kernel's clock."""
     _, _, text = properties.get(name, "").partition(" ")  # the day of the week
+    micros = _number(properties.get(f"{name}Monotonic"))
+    if micros and "." not in text:
+        return monotonic_zero() + micros / 1_000_000
     return time_of(text, now)
 
 
