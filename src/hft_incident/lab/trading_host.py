@@ -24,8 +24,8 @@ from .units import Definition, Restart
 SOURCES = Path(__file__).resolve().parents[2]
 PROGRAM = Path(__file__).parent / "trading_system"
 CLIENT = Path(__file__).parent / "unit_client.py"
-START_LIMIT_BURST = 5
-START_LIMIT_INTERVAL_S = 30.0  # longer than systemd's own 10 s: a crash loop must reach it on a busy machine too
+START_LIMIT_BURST = 3
+START_LIMIT_INTERVAL_S = 60.0  # longer than systemd's own 10 s: a crash loop must reach it on a busy machine too
 
 
 class TradingHost:
@@ -44,7 +44,7 @@ class TradingHost:
         self.old_log_file = files.logs / f"{name}.log.1"
         self.token_file = files.keys / f"{name}.token"
 
-    def definitions(self, restart: Restart) -> list[Definition]:
+    def definitions(self, restart: Restart, restart_s: float) -> list[Definition]:
         """The live unit, which the hold file keeps from starting, and the one that only observes."""
         program = [str(self._files.bin / "hft-trading-system"), "--config", str(self.config_file)]
         live = Definition(
@@ -56,6 +56,7 @@ class TradingHost:
             file=self._files.units / self.unit,
             assert_path_missing=self.hold_file,
             restart=restart,
+            restart_s=restart_s,
             start_limit_burst=START_LIMIT_BURST,
             start_limit_interval_s=START_LIMIT_INTERVAL_S,
         )
