@@ -204,20 +204,37 @@ def test_without_the_right_token_nothing_is_answered(tmp_path: Path, host: Host)
         assert hft.call("GET", "/killswitch", headers={"Authorization": "Bearer a-token"}).body["active"] is False
 
 
+def pages(hft: TradingSystemProcess, what: str, limit: int) -> list[list[str]]:
+    """The ids on every page."""
+    found, cursor = [], ""
+    while cursor is not None:
+        page = hft.get(f"/{what}?limit={limit}&cursor={cursor}")
+        found.append([row["id"] for row in page[what]])
+        cursor = page["cursor"]
+    return found
+
+
+def test_pages_of_fills_follow_the_cursor_across_exchanges(
+    hft: TradingSystemProcess, alpha: VenueServer, beta: VenueServer
+) -> None:
+    wait_until(lambda: min(len(venue.exchange.executions) for venue in (alpha, beta)) >= 3)
+    for venue in (alpha, beta):
+        venue.exchange.feed_running = False
+        all_fills_are_booked(hft, venue)
+    everything = [row["id"] for row in hft.get("/fills?limit=1000")["fills"]]
+    assert pages(hft, "fills", 1) == [[fill] for fill in everything]
+
+
 def test_pages_follow_the_cursor_and_lose_nothing(hft: TradingSystemProcess, alpha: VenueServer) -> None:
     hft.call("POST", "/killswitch", {"reason": REASON})
     all_cancelled(alpha)
     wait_until(lambda: hft.open_orders() == [])
     everything = hft.get("/orders?limit=1000")["orders"]
-    paged, cursor, pages = [], "", 0
-    while cursor is not None:
-        page = hft.get(f"/orders?limit=5&cursor={cursor}")
-        assert len(page["orders"]) <= 5
-        paged += page["orders"]
-        cursor, pages = page["cursor"], pages + 1
     # Which orders there are, not how they stand: an exchange that is not waited for may still be settling.
-    assert [order["id"] for order in paged] == [order["id"] for order in everything]
-    assert pages == -(-len(everything) // 5) > 1
+    found = pages(hft, "orders", 5)
+    assert [order for page in found for order in page] == [order["id"] for order in everything]
+    assert [len(page) for page in found[:-1]] == [5] * (len(found) - 1)
+    assert len(found) > 1
 
 
 # The configuration ------------------------------------------------------------------------------------------------
