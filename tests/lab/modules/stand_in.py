@@ -37,6 +37,7 @@ class StandIn:
         self.config: dict[str, Any] = {"exchanges": {}, "risk": {"max_position": "5"}}
         self.strategies: dict[str, dict[str, Any]] = {}
         self.health: dict[str, Any] = {"status": "ok", "mode": "live", "uptime_s": 60.5, "version": "1.2.3"}
+        self.killswitch: dict[str, Any] = {"active": False, "reason": None, "since": None}
         self.positions: list[dict[str, Any]] = []
         self.orders: list[dict[str, Any]] = []
         self.seen: list[str] = []
@@ -86,10 +87,14 @@ class StandIn:
             return {
                 "/exchanges": {"exchanges": list(self.exchanges.values())},
                 "/strategies": {"strategies": list(self.strategies.values())},
+                "/killswitch": self.killswitch,
                 "/health": self.health,
                 "/positions": {"positions": self.positions},
                 "/orders": {"orders": self.orders, "cursor": None},
             }[path]
+        if path == "/killswitch":
+            self.killswitch = {"active": method == "POST", "reason": (body or {}).get("reason"), "since": None}
+            return self.killswitch
         if path == "/config":
             for name, change in body["exchanges"].items():
                 self.exchanges[name] |= change
