@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ansible_collections.hft.incident.plugins.module_utils import crash_patterns
@@ -114,7 +114,15 @@ PROGRAMS = [
     ("exited 1", [f'{LIBPQ[:40]}, port 5432 failed: FATAL:  password authentication failed for user "hft"'],
      "bad_configuration"),
     ("exited 1", ['FATAL:  database "hft_prod" does not exist'], "bad_configuration"),
+    ("exited 1", ["database connection lost: server closed the connection unexpectedly; reconnecting",
+                  "database is read-only: cannot execute INSERT in a read-only transaction"], "database_read_only"),
+    ("exited 1", ['connection to server at "db", port 5432 failed: session is read-only'], "database_read_only"),
+    ("exited 1", ["database connection lost, cannot reconnect: connection failed: Connection refused"],
+     "database_connection_lost"),
+    ("dumped 6", ["out of memory (MemoryError) after 8 blocks of 8388608 bytes", *TRACEBACK, "MemoryError",
+                  "Fatal Python error: Aborted"], "out_of_memory"),
     # configuration
+    ("exited 2", ["/etc/hft/hft-1.json: exchange binance: no driver 'binance-v2'"], "bad_configuration"),
     ("exited 2", ["/etc/hft/config.json: invalid configuration: 'venues' is missing"], "bad_configuration"),
     ("exited 78", ["usage"], "bad_configuration"),
     ("exited 1", ["yaml.scanner.ScannerError: mapping values are not allowed here"], "bad_configuration"),
@@ -380,6 +388,7 @@ def test_secrets_are_taken_out_of_what_is_shown() -> None:
     assert "canary" not in shown.text
 
 
+@settings(deadline=None)
 @given(
     data=st.lists(st.binary(max_size=200), max_size=5),
     how=st.sampled_from(["exited 1", "exited 0", "killed 9", "dumped 11", "dumped 6", "killed 99"]),
@@ -401,6 +410,7 @@ def test_nothing_raises_on_any_bytes(data: Sequence[bytes], how: str, state: str
     assert found.kind in KINDS
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(["MESSAGE", "__REALTIME_TIMESTAMP", "_PID", "SYSLOG_IDENTIFIER", "UNIT"]),
                        st.none() | st.text() | st.integers() | st.lists(st.integers() | st.text())))  # fmt: skip
 def test_no_entry_of_the_journal_raises(entry: dict[str, object]) -> None:
@@ -422,6 +432,7 @@ PROVING = [
 ]
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(PROVING), max_size=3), st.data())
 def test_irrelevant_lines_change_nothing(proving: list[tuple[str, ...]], data: st.DataObject) -> None:
     expected = classify(life(), log(*(row for entry in proving for row in entry)))
@@ -437,6 +448,7 @@ def test_irrelevant_lines_change_nothing(proving: list[tuple[str, ...]], data: s
     assert told(found) == told(expected)
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(alphabet="abc [](){}:,.0123456789-\n", max_size=80), max_size=10))
 def test_nothing_is_known_where_nothing_proves_it(rows: list[str]) -> None:
     assert classify(life("exited 1"), said(*rows)).kind == "unknown"

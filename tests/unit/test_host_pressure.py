@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ansible_collections.hft.incident.plugins.module_utils import host_pressure
@@ -72,12 +72,14 @@ def test_what_is_something_else_is_none(parse: Callable[[str], Any], text: str) 
     assert parse(text) is None
 
 
+@settings(deadline=None)
 @given(st.text() | st.text(alphabet="0123456789. /:\nsomefullavg=kBmax", max_size=300))
 def test_no_text_raises(text: str) -> None:
     for parse in (*PARSERS, host_pressure.memory, host_pressure.events):
         parse(text)
 
 
+@settings(deadline=None)
 @given(st.floats(0, 100), st.integers(0, 2**63), st.sampled_from(["some", "full"]))
 def test_whatever_the_kernel_writes_is_read_back(share: float, total: int, which: str) -> None:
     found = host_pressure.pressure(f"{which} avg10={share:.2f} avg60=0.00 avg300=0.00 total={total}\n")
@@ -85,6 +87,7 @@ def test_whatever_the_kernel_writes_is_read_back(share: float, total: int, which
     assert (found[which]["avg10_percent"], found[which]["total_us"]) == (float(f"{share:.2f}"), total)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 2**60), st.data())
 def test_a_share_is_between_nothing_and_all(total: int, data: st.DataObject) -> None:
     used = host_pressure.share_used(total, data.draw(st.integers(0, total)))

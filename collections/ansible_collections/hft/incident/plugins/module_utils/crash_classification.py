@@ -267,9 +267,9 @@ def _signs(life: Life, lines: Sequence[Line]) -> tuple[list[_Sign], list[_Sign]]
     signs: list[_Sign] = []
     strangers: list[_Sign] = []
     for line in lines:
+        signs = [sign for sign in signs if not _taken_back(sign, line)]
         found = _first_match(line)
         if found is None:
-            signs = [sign for sign in signs if not _taken_back(sign, line)]
             continue
         pattern, match = found
         text = line.text

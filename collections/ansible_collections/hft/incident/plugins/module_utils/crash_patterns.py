@@ -145,6 +145,7 @@ PATTERNS = (
     _pattern(
         DATABASE_READ_ONLY, PROGRAM,
         r"cannot execute [A-Z ]+ in a read-only transaction|\bReadOnlySqlTransaction\b|--read-only option"
+        r"|\bsession is read-only\b"
         r"|attempt to write a readonly database|\b[Dd]atabase is (?:in )?read[- ]only\b",
         REPORTED, "the database takes no writes",
     ),
@@ -188,6 +189,8 @@ PATTERNS = (
         r"|\byaml\.(?:scanner|parser)\.\w+Error\b",
         REPORTED, "it says that its configuration is wrong",
     ),
+    _pattern(BAD_CONFIGURATION, PROGRAM, r"^/\S+\.(?:json|ya?ml|toml|ini|conf|cfg|xml)(?::\d+)*: ", INDICATED,
+             "it complains of a file of settings"),
     # The program: its own bugs ---------------------------------------------------------------------------------------
     _pattern(SEGMENTATION_FAULT, PROGRAM, r"^Fatal Python error: Segmentation fault", REPORTED,
              "the interpreter's fault handler said so"),
@@ -218,6 +221,8 @@ PATTERNS = (
 )  # fmt: skip
 
 RECOVERIES = (
+    # Who is told that it is read-only has a connection again.
+    Recovery(frozenset({DATABASE_LOST}), re.compile(r"\bread-only transaction\b|\bsession is read-only\b")),
     Recovery(
         frozenset({DATABASE_LOST, DATABASE_READ_ONLY}),
         re.compile(r"\b[Rr]e-?connected\b|\b[Cc]onnection (?:was )?re(?:-?established|stored)\b|\bdatabase is back\b"),
