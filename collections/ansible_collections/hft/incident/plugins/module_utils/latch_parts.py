@@ -124,13 +124,14 @@ class Api:
 
     def set(self, state: str, reason: str, *, check: bool = False) -> None:
         """Close, or open, and read back. A strategy is stopped, and never started here."""
+        predicted = "stopped" if (self._scope.kind, state) == ("strategy", "closed") else state
 
         def change(system: TradingSystem) -> None:
             if not self._differs(self._state(system), state):
                 return
             self.touched.add(system.name)
             if check:
-                self._now[system.name] = state
+                self._now[system.name] = predicted
                 return
             del self._now[system.name]  # until it is read again, nobody knows
             _SET[self._scope.kind, state](system, self._scope.name, reason)
