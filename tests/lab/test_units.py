@@ -119,7 +119,8 @@ def test_a_stopped_process_hears_of_its_stop(tmp_path: Path) -> None:
 
 
 def test_what_does_not_end_in_time_is_killed(tmp_path: Path) -> None:
-    with units_host(tmp_path, define(tmp_path, "a", *DEAF, timeout_stop_s=0.2)) as host:
+    unit = define(tmp_path, "a", *DEAF, timeout_stop_s=0.2, restart="on-failure")
+    with units_host(tmp_path, unit) as host:
         host.start("a")
         wait_until(lambda: b"sleep" in Path(f"/proc/{host.pid('a')}/cmdline").read_bytes())
         assert host.systemctl("stop", "a").returncode == 0, "the stop succeeded, if not the service"
