@@ -113,6 +113,7 @@ class Api:
         self.before: dict[str, str] = {}
         self.touched: set[str] = set()  #: those that were (in check mode: would be) told to change
         self._now: dict[str, str] = {}
+        self._defied: dict[str, str] = {}  #: how those still stood that were told
         self._errors: dict[str, str] = {}
         self._known: dict[str, list[str]] = {}
         self._entries = entries
@@ -128,6 +129,7 @@ class Api:
 
         def change(system: TradingSystem) -> None:
             if not self._differs(self._state(system), state):
+                self._defied.pop(system.name, None)
                 return
             self.touched.add(system.name)
             if check:
@@ -136,7 +138,9 @@ class Api:
             del self._now[system.name]  # until it is read again, nobody knows
             _SET[self._scope.kind, state](system, self._scope.name, reason)
             if self._differs(now := self._state(system), state):
+                self._defied[system.name] = now
                 raise UnknownOutcome(f"it was told, but is still {now}")
+            self._defied.pop(system.name, None)
 
         self._everywhere(change)
 
@@ -148,8 +152,10 @@ class Api:
 
     @property
     def parts(self) -> list[Part]:
+        # What was cut off by the deadline hides nothing that was seen before it.
+        states = {**dict.fromkeys((entry.name for entry in self._entries), "unknown"), **self._defied, **self._now}
         return [
-            Part(f"the API of {entry.name}", self._now.get(entry.name, "unknown"), self._errors.get(entry.name, ""))
+            Part(f"the API of {entry.name}", states[entry.name], self._errors.get(entry.name, ""))
             for entry in self._entries
         ]
 
