@@ -81,6 +81,8 @@ CASES = {
         lambda r: r["verdict"] == "unreachable",
     ),
     "killswitch": Case({"reason": "a test", "interval": 0.05}, lambda r: r["changed"]),
+    "latch": Case({"state": "closed", "gate": "resume"}, lambda r: r["changed"] and r["agree"]),
+    "latch_info": Case({}, lambda r: r["state"] == ("closed" if r["api"][0]["state"] == "closed" else "open")),
     "gate": Case({"gate": "resume_trading"}, _no_incident),
     "undo": Case({}, _no_incident),
     "incident": Case({}, _no_incident),
@@ -132,6 +134,7 @@ def play(folder: Path, connection: str, *, check: bool) -> Played:
         world = {
             "venues": [given.venue(name, driver) for name, driver in EXCHANGES.items()],
             "trading_systems": [given.system(hft)],
+            "hold_file": str(folder / "latch/ir-hold"),
         }
         (folder / "play.yml").write_text(json.dumps(_playbook(world)))
         (folder / "elsewhere.py").write_text(ELSEWHERE)
