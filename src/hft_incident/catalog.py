@@ -63,7 +63,15 @@ CATALOG: Mapping[str, IncidentType] = {
                 Input("confirmed", "true: act although the venue looks healthy", "true"),
             ),
         ),
-        IncidentType("system_crash", "The trading system died or hangs", 4),
+        IncidentType(
+            "system_crash",
+            "The trading system died or hangs",
+            4,
+            (
+                Input("reason", "why, in a few words; it goes into the record", "'hft-1 is down'"),
+                Input("confirmed", "true: act although every trading system answers", "true"),
+            ),
+        ),
         IncidentType("performance_degradation", "Latency or throughput is out of bounds", 5),
         IncidentType("security_breach", "Somebody else may hold our keys or our hosts", 6),
         IncidentType("data_corruption", "Positions, orders or market data are wrong", 7),

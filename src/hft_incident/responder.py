@@ -28,7 +28,7 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple
@@ -53,6 +53,7 @@ from ansible_collections.hft.incident.plugins.module_utils.run_lock import busy,
 
 from . import launch
 from .catalog import COLLECTIONS_ROOT, IncidentType, Input, checked_inputs, did_you_mean, lookup, missing_input
+from .fire_first import firing_first
 from .inventory import inventory_sources, known_venues
 from .outcome import Outcome, is_closed, outcome_of, run_of
 from .processes import kill_tree
@@ -120,7 +121,9 @@ def respond(
     sources = tuple(inventory_sources(inventory, where))
     incident = open_incident(entry.name, inputs=inputs, severity=severity, check=check, home=where, inventory=sources)
     job = _Job(incident, entry.playbook, sources, variables, tags, check)
-    return _Response(job, where, timeout, on_event, on_step).run()
+    reason = variables.get("reason") or f"{entry.name}: fired first"
+    beside = None if check else firing_first(incident, entry.name, sources, reason)
+    return _Response(job, where, timeout, on_event, on_step, beside=beside).run()
 
 
 def resume(
@@ -197,8 +200,10 @@ class _Response:
         on_step: OnStep | None,
         *,
         resumes: str | None = None,
+        beside: AbstractContextManager[None] | None = None,
     ) -> None:
-        """``resumes``: where an earlier run is taken up; its events are not told again."""
+        """``resumes``: where an earlier run is taken up; its events are not told again. ``beside``: what is done while
+        the playbook runs."""
         self._run = uuid.uuid4().hex[:12]
         self._incident = job.incident
         self._journal = job.incident.journal
@@ -209,6 +214,7 @@ class _Response:
         self._on_event = on_event
         self._on_step = on_step
         self._resumes = resumes
+        self._beside = beside or nullcontext()
         self._events: list[Event] = []
         self._offset = 0
         if resumes:
@@ -224,7 +230,7 @@ class _Response:
         if self._resumes:
             resumed = {"run": self._run, "type": state_of(self._events).type, "play": self._resumes}
             self._journal.append("run.resumed", resumed)
-        with _private_directory() as directory:
+        with _private_directory() as directory, self._beside:
             thread = threading.Thread(target=self._play, args=(directory,), name=self._incident.id, daemon=True)
             interrupted = not self._follow(thread)
             thread.join()

@@ -25,14 +25,15 @@ from ansible_collections.hft.incident.plugins.module_utils.incident import Incid
 from ansible_collections.hft.incident.plugins.module_utils.journal import verify
 from ansible_collections.hft.incident.plugins.module_utils.trading_system import TradingSystem
 from ansible_collections.hft.incident.plugins.module_utils.venues.errors import VenueError
-from hft_incident import respond
-from hft_incident.drill import SCENARIOS
+from hft_incident import approve, respond, resume
+from hft_incident.drill.exchange_outage import BREAKS
 from hft_incident.lab.lab import Lab, LabVenue, running_lab
 from hft_incident.venues_file import load
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 TYPE = "exchange_outage"
+APPROVERS = ("alice", "bob")
 VENUES = {"binance": "binance", "okx": "okx"}
 #: The lab's clocks, shorter still.
 SHORT = {
@@ -82,8 +83,7 @@ class Ran(NamedTuple):
 
     @property
     def outcome(self) -> str:
-        (finished,) = self.data("run.finished")
-        return str(finished["outcome"])
+        return str(self.data("run.finished")[-1]["outcome"])
 
     @property
     def reason(self) -> str:
@@ -115,7 +115,7 @@ class Stage:
     def break_it(self, *faults: Mapping[str, Any]) -> None:
         """The drill's own faults, or these; returns once the trading system has noticed that it lost the exchange."""
         self.quoting()
-        for fault in faults or SCENARIOS[TYPE].faults:
+        for fault in faults or BREAKS:
             self.exchange.inject(**fault)
         wait_until(lambda: not self.system.exchanges()["binance"].connected, PATIENCE_S)
 
@@ -136,24 +136,16 @@ class Stage:
         for venue in self.lab.venues.values():
             venue.forget_requests()
 
-    @property
-    def environment(self) -> dict[str, str]:
-        """Of a person at a terminal, who has set only where the state lives."""
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE_", "HFT_"))}
-        return {
-            **kept,
-            "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",
-            "HFT_INCIDENT_HOME": str(self.home),
-            "TMPDIR": str(self.scratch),
-        }
-
     def command(self, *words: str, **inputs: str) -> subprocess.Popen[str]:
         """`hft-incident run` or `ansible-playbook` (the first word) at the root of the project."""
         extra = [word for name, value in (SHORT | inputs).items() for word in ("-e", f"{name}={value}")]
+        return self.start(*words, *extra)
+
+    def start(self, *words: str, **environment: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [str(BIN / words[0]), *words[1:], *extra],
+            [str(BIN / words[0]), *words[1:]],
             cwd=ROOT,
-            env=self.environment,
+            env=environment_of(self.home) | {"TMPDIR": str(self.scratch)} | environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             stdin=subprocess.DEVNULL,
@@ -178,6 +170,27 @@ class Stage:
         with patch.object(tempfile, "tempdir", str(self.scratch)):
             found = respond(TYPE, inputs=SHORT | inputs, inventory=str(self.lab.inventory), home=self.home)
         return Ran(found.exit_code, json.dumps(found.to_json()), "", self.newest())
+
+    def allowed(self, door: str, held: Ran, **inputs: str) -> Ran:
+        """Two people approve what was held at the gate, and it goes on through the same door."""
+        assert held.state.gates["resume_trading"].missing == 2, held.out + held.err
+        incident = held.incident.id
+        if door == "python":
+            for person in APPROVERS:
+                approve(incident, "resume_trading", key=self.lab.people[person], home=self.home)
+            with patch.object(tempfile, "tempdir", str(self.scratch)):
+                found = resume(incident, home=self.home)
+            return Ran(found.exit_code, json.dumps(found.to_json()), "", held.newest)
+        for person in APPROVERS:
+            key = str(self.lab.people[person])
+            done = self.finish(self.start("hft-incident", "approve", incident, "resume_trading", "--key", key))
+            assert done.code == 0, done.err
+        if door == "wrapper":
+            return self.finish(self.start("hft-incident", "resume", incident))._replace(newest=held.newest)
+        words = (f"playbooks/{TYPE}.yml", "--tags", "detect,recover,validate,review")
+        extra = [word for name, value in (SHORT | inputs).items() for word in ("-e", f"{name}={value}")]
+        resumed = self.finish(self.start("ansible-playbook", *words, *extra, HFT_INCIDENT_ID=incident))
+        return resumed._replace(newest=held.newest)
 
     @contextmanager
     def when(self, kind: str, act: Callable[[], None]) -> Iterator[None]:
@@ -241,6 +254,12 @@ class Stage:
             return all(state.connected and state.enabled for state in self.system.exchanges().values())
         except VenueError:
             return False
+
+
+def environment_of(home: Path) -> dict[str, str]:
+    """Of a person at a terminal, who has set only where the state lives."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE_", "HFT_"))}
+    return {**kept, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", "HFT_INCIDENT_HOME": str(home)}
 
 
 def command_lines(mark: str = "") -> list[str]:

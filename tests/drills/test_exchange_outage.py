@@ -25,7 +25,7 @@ from ansible_collections.hft.incident.plugins.module_utils.errors import UsageEr
 from ansible_collections.hft.incident.plugins.module_utils.incident import state_of
 from ansible_collections.hft.incident.plugins.module_utils.journal import verify
 from hft_incident import respond
-from hft_incident.drill import SCENARIOS
+from hft_incident.drill.exchange_outage import BREAKS
 
 AT_BINANCE = {"mm-binance", "probe-binance", "arb-binance-okx"}
 DOORS = ("wrapper", "playbook", "python")
@@ -76,11 +76,12 @@ def test_the_drill_passes_every_line_of_its_score_and_leaves_no_process(tmp_path
     score = json.loads(out)
     assert process.returncode == 0, err
     assert [line for line in score["lines"] if not line["passed"]] == []
-    assert len(score["lines"]) == 8
+    assert len(score["lines"]) == 9
+    assert score["approved_by"] == ["alice@lab.example", "bob@lab.example"]
     assert score["outcome"]["outcome"] == "done"
     assert (score["false_safe"], score["orders_killed"] > 0) == (0, True)
     assert 0 < score["contained_s"] <= score["proven_s"] < score["resumed_s"]
-    assert [phase["name"] for phase in score["outcome"]["phases"]] == PHASES
+    assert [phase["name"] for phase in score["outcome"]["phases"]] == ["detect", *PHASES[4:]], "it was resumed there"
     wait_until(lambda: not command_lines(str(tmp_path)))
 
 
@@ -94,16 +95,19 @@ class Doors(NamedTuple):
     runs: dict[str, Ran]
     strategies: dict[str, set[str]]  # what ran when it was over
     leaks: list[str]  # what was seen of a secret while a run waited
+    held: dict[str, tuple[Ran, set[str], bool]]  # the run until the gate; what ran then, and whether binance was open
 
 
 @pytest.fixture(scope="module")
 def doors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doors]:
     with stage(tmp_path_factory.mktemp("doors")) as made:
-        found = Doors(made, {}, {}, [])
+        found = Doors(made, {}, {}, [], {})
         for door in DOORS:
             made.break_it()
             with made.healing(before=lambda: found.leaks.extend(leaks_while_running(made))):
-                ran = found.runs[door] = getattr(made, door)(exchange="binance")
+                held = getattr(made, door)(exchange="binance")
+            found.held[door] = held, made.running(), made.system.exchanges()["binance"].enabled
+            ran = found.runs[door] = made.allowed(door, held, exchange="binance")
             assert ran.code == 0, f"{door}: {ran.out}{ran.err}"
             found.strategies[door] = made.running()
             made.well()
@@ -121,15 +125,30 @@ def leaks_while_running(stage: Stage) -> list[str]:
 def test_every_door_ends_done_with_the_strategies_that_ran_before(doors: Doors, door: str) -> None:
     ran = doors.runs[door]
     assert ran.outcome == "done"
-    assert ran.phases == PHASES
+    assert ran.phases == [*PHASES[:5], "detect", *PHASES[4:]], "held in recover, and resumed there"
     assert doors.strategies[door] == AT_BINANCE | {"mm-okx", "probe-okx"}
     assert not ran.state.is_open
     assert ran.state.inverses == ()
 
 
+@pytest.mark.parametrize("door", DOORS)
+def test_nothing_trades_there_before_two_people_have_signed(doors: Doors, door: str) -> None:
+    held, running, enabled = doors.held[door]
+    assert held.code == (2 if door == "playbook" else 4), "Ansible's own code says failed; the record says held"
+    assert (running, enabled) == ({"mm-okx", "probe-okx"}, False)
+    ran = doors.runs[door]
+    assert [data["outcome"] for data in ran.data("run.finished")] == ["held", "done"]
+    assert f"hft-incident approve {ran.incident.id} resume_trading" in ran.data("run.finished")[0]["reason"]
+    kinds = ran.kinds
+    assert kinds.index("gate.passed") < kinds.index("inverse.applied")
+    assert ran.data("gate.passed")[0]["people"] == ["alice@lab.example", "bob@lab.example"]
+
+
 def test_every_door_leaves_the_same_record(doors: Doors) -> None:
     wrapper, playbook, python = (doors.runs[door] for door in DOORS)
-    assert wrapper.kinds == playbook.kinds == python.kinds
+    resumed = "run.resumed"  # by `resume`; the person at `ansible-playbook` says the incident and the tags instead
+    assert wrapper.kinds == python.kinds
+    assert [kind for kind in wrapper.kinds if kind != resumed] == playbook.kinds
     for kind in ("incident.closed", "strategies.stopped", "strategies.started", "exchange.changed"):
         assert wrapper.data(kind) == playbook.data(kind) == python.data(kind), kind
 
@@ -274,7 +293,7 @@ def test_a_playbook_killed_in_the_middle_of_containment_leaves_a_record_and_the_
     assert (state.is_open, state.outcome, state.phase) == (True, None, "contain")
 
     lab.exchange.clear_faults()
-    for fault in SCENARIOS[TYPE].faults:
+    for fault in BREAKS:
         lab.exchange.inject(**fault)
     with lab.healing():
         second = lab.wrapper(exchange="binance")

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hft_incident.drill import count_at, emptied_for_good, empty_between
+from hft_incident.drill.books import count_at, emptied_for_good, empty_between
 from hft_incident.lab.lab import Happening
 
 

@@ -42,12 +42,15 @@ from .state import write_private
 HOST = "127.0.0.1"
 DATABASE, ROLE, ADMIN = "hft_db", "hft", "postgres"
 TIMEOUT_S = 20.0
+SIGNALS = frozenset({signal.SIGHUP, signal.SIGCHLD, signal.SIGTERM, signal.SIGINT})
 POLL_S = 0.01
 UNPRIVILEGED_USER = "nobody"  # PostgreSQL refuses to run as root
 #: A lab's data is thrown away with the lab: it must survive a crash of the server, not one of the machine.
 SERVER_SETTINGS = {"listen_addresses": HOST, "unix_socket_directories": "", "fsync": "off", "timezone": "UTC"}
 INITDB_OPTIONS = ("--username", ADMIN, "--auth", "scram-sha-256", "--encoding", "UTF8", "--locale", "C", "--no-sync")
 TEMPLATE = 1  # to be raised when the options above change: a template on a user's disk is not made again
+#: What a server says whose predecessor was killed and whose orphans have not ended yet.
+LEFT_OVER = "is still in use"
 PR_SET_KEEPCAPS, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE = 8, 47, 2  # linux/prctl.h
 CAPABILITY_VERSION_3, CAP_DAC_OVERRIDE = 0x20080522, 1  # linux/capability.h
 
@@ -114,7 +117,7 @@ class Database:
         self._want("down", lambda: self.server is None, timeout_s)
 
     def read_only(self, on: bool) -> None:
-        """Refuse every write from now on, in sessions that are there already too (the keeper's owner is not asked)."""
+        """Refuse every write from now on, or take them again; also in sessions that are there already."""
         with self.connect_as_admin() as connection:
             value = sql.SQL("on" if on else "off")
             connection.execute(sql.SQL("ALTER SYSTEM SET default_transaction_read_only = {}").format(value))
@@ -341,16 +344,12 @@ class Keeper:
 
     def stay(self) -> None:
         """Until SIGTERM or SIGINT. A server that dies by itself stays dead until it is wanted again."""
-        while (signum := signal.sigwait({signal.SIGHUP, signal.SIGCHLD, signal.SIGTERM, signal.SIGINT})) not in (
-            signal.SIGTERM,
-            signal.SIGINT,
-        ):
+        while (signum := signal.sigwait(SIGNALS)) not in (signal.SIGTERM, signal.SIGINT):
             if signum == signal.SIGCHLD and self._server is not None:
                 self._server.poll()
             elif signum == signal.SIGHUP:
-                wanted = (self._folder / "wanted").read_text()
                 try:
-                    self._start() if wanted == "up" else self.stop()
+                    self._start() if (self._folder / "wanted").read_text() == "up" else self.stop()
                 except DatabaseError as error:
                     print(error, file=sys.stderr, flush=True)
 
@@ -369,17 +368,27 @@ class Keeper:
     def _start(self) -> None:
         if self._server is not None and self._server.poll() is None:
             return
-        log = self.database.log_file
-        server = self._server = self._binaries.server(self._folder / "data", self._port.getsockname()[1], log)
         deadline = time.monotonic() + TIMEOUT_S
+        server = self._launch()
         while not (self.database.running and self.database.server == identify(server.pid)):
-            if server.poll() is not None:
-                said = log.read_text(errors="replace").strip().splitlines()
-                raise DatabaseError(f"PostgreSQL ended at once: {said[-1] if said else 'it said nothing'} (log: {log})")
-            if time.monotonic() > deadline:
+            ended = server.poll() is not None
+            if time.monotonic() > deadline or (ended and LEFT_OVER not in self._said()):
                 self.stop()
-                raise DatabaseError(f"PostgreSQL is not ready after {TIMEOUT_S:g} s (log: {log})")
+                how = "ended at once" if ended else f"is not ready after {TIMEOUT_S:g} s"
+                raise DatabaseError(f"PostgreSQL {how}: {self._said()} (log: {self.database.log_file})")
             time.sleep(POLL_S)
+            if ended:
+                server = self._launch()
+
+    def _launch(self) -> subprocess.Popen[bytes]:
+        port = self._port.getsockname()[1]
+        self._server = self._binaries.server(self._folder / "data", port, self.database.log_file)
+        return self._server
+
+    def _said(self) -> str:
+        """The last reason that the server gave for its end."""
+        lines = self.database.log_file.read_text(errors="replace").splitlines()
+        return next((line.partition("FATAL:")[2].strip() for line in reversed(lines) if "FATAL:" in line), "no reason")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -387,7 +396,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--folder", type=Path, required=True, help="where it lives; what it held before is removed")
     options = parser.parse_args(arguments)
     # Taken in one at a time by sigwait, so that no change of state interrupts another.
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP, signal.SIGCHLD, signal.SIGTERM, signal.SIGINT})
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     keeper = None
     try:
         keeper = Keeper(options.folder.resolve())

@@ -339,14 +339,15 @@ def up(
     *,
     trading_systems: Sequence[str] = DEFAULT_SYSTEMS,
     restart: Restart = "no",
+    restart_s: float = 0.1,
     database: bool = True,
     attached: bool = False,
 ) -> Lab:
     """A running lab under ``home``: the one that is up already, or a new one of ``venues`` {name: driver}.
 
-    ``restart``: whether a trading system that fails is started again by its service manager. ``database``: its books
-    are in PostgreSQL, else in its memory; without a trading system there is none. ``attached``: the lab ends with the
-    calling process, however that ends; otherwise it stays until ``down``.
+    ``restart``: whether a trading system that fails is started again by its service manager, ``restart_s`` later.
+    ``database``: its books are in PostgreSQL, else in its memory; without a trading system there is none.
+    ``attached``: the lab ends with the calling process, however that ends; otherwise it stays until ``down``.
     Raises LabError; then nothing is left running.
     """
     home = home.expanduser().absolute()
@@ -362,7 +363,7 @@ def up(
             files.make()
             words = [word for name, driver in venues.items() for word in ("--venue", f"{name}={driver}")]
             words += [word for name in trading_systems for word in ("--system", name)]
-            words += ["--restart", restart, *(["--database"] if database else [])]
+            words += ["--restart", restart, "--restart-s", str(restart_s), *(["--database"] if database else [])]
             _start_supervisor(files, lock, words, attached)
         except BaseException:  # Ctrl-C too
             _end_supervisor(files)
@@ -423,10 +424,19 @@ def running_lab(
     *,
     trading_systems: Sequence[str] = DEFAULT_SYSTEMS,
     restart: Restart = "no",
+    restart_s: float = 0.1,
     database: bool = True,
 ) -> Iterator[Lab]:
     """A lab for the time of a ``with`` block, which ends with the calling process at the latest."""
-    lab = up(home, venues, trading_systems=trading_systems, restart=restart, database=database, attached=True)
+    lab = up(
+        home,
+        venues,
+        trading_systems=trading_systems,
+        restart=restart,
+        restart_s=restart_s,
+        database=database,
+        attached=True,
+    )
     try:
         yield lab
     finally:

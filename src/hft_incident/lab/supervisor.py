@@ -60,13 +60,14 @@ class Ending(Exception):
 
 
 class Plan(NamedTuple):
-    """What to run: ``venues`` {name: driver}, ``trading_systems`` by name and whether their manager starts them again,
-    whether they have a database, ``parent`` to end with (None: stay).
+    """What to run: ``venues`` {name: driver}, ``trading_systems`` by name and whether and when (s) their manager starts
+    them again, whether they have a database, ``parent`` to end with (None: stay).
     """
 
     venues: Mapping[str, str]
     trading_systems: Sequence[str]
     restart: Restart = "no"
+    restart_s: float = 0.1
     database: bool = False
     parent: Process | None = None
 
@@ -137,7 +138,7 @@ class Supervisor:
         self._ports: list[socket.socket] = []  # held: a trading system has the same one over restarts
         self._hosts = [TradingHost(files, name) for name in plan.trading_systems]
         self._manager = Manager(
-            [definition for host in self._hosts for definition in host.definitions(plan.restart)],
+            [definition for host in self._hosts for definition in host.definitions(plan.restart, plan.restart_s)],
             unit_journal.UnitJournal(files.unit_journal),
             self._selector,
             on_start=self._on_unit_start,
@@ -483,6 +484,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--venue", dest="venues", action="append", default=[], metavar="NAME=DRIVER")
     parser.add_argument("--system", dest="systems", action="append", default=[], metavar="NAME")
     parser.add_argument("--restart", choices=get_args(Restart), default="no", help="of the trading systems' units")
+    parser.add_argument("--restart-s", type=float, default=0.1, metavar="S", help="their RestartSec=")
     parser.add_argument("--database", action="store_true", help="the trading systems keep their books in PostgreSQL")
     parser.add_argument("--parent", metavar="PID:STARTED", help="end when this process does")
     options = parser.parse_args(arguments)
@@ -495,7 +497,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     files = Files(options.directory)
     files.sign_lock(options.lock, myself())
     venues = dict(venue.split("=", 1) for venue in options.venues)
-    return supervise(files, Plan(venues, options.systems, options.restart, options.database, parent))
+    return supervise(files, Plan(venues, options.systems, options.restart, options.restart_s, options.database, parent))
 
 
 if __name__ == "__main__":

@@ -265,6 +265,7 @@ class Okx(Dialect):
             "avgPx": plain(holding.avg_price),
             "markPx": plain(self.exchange.prices[found.symbol]),
             "upl": plain(self.exchange.unrealized_pnl(found.symbol)),
+            "notionalUsd": plain(abs(holding.qty) * self.exchange.prices[found.symbol]),
             "lever": "10",
             "mgnMode": "cross",
             "liab": "",

@@ -229,6 +229,8 @@ class CallbackModule(CallbackBase):
             self._no_hosts(f"{run.playbook}: no task ran at all")
         self._doubt(run)
         counts = {"tasks": run.tasks, "failed": run.failed, "unreachable": run.unreachable}
+        if run.outcome() == "usage" and self._fired_first(run):
+            run.changed = True
         refused = self._refused(run) if run.outcome() == "usage" else []
         ended = {"run": run.id, **counts, "outcome": run.outcome(), "reason": run.complaint or None}
         self._write([*refused, ("run.finished", ended)])
@@ -265,6 +267,16 @@ class CallbackModule(CallbackBase):
             run.outcomes.add("unproven")
             run.complaint = f"not proven safe: {', '.join(doubtful)}"
             self._display.error(run.complaint)
+
+    def _fired_first(self, run: Run) -> bool:
+        """Whether the red button was pressed beside this run: then "nothing was changed" would be a lie."""
+        try:
+            events = run.incident.journal.events()
+        except IncidentError as error:
+            self._fault(run, str(error))
+            return True
+        last = max((event.seq for event in events if event.kind == "run.finished"), default=0)
+        return any(event.kind == "kill.ordered" and event.seq > last for event in events)
 
     def _refused(self, run: Run) -> list[Draft]:
         """The end of an incident in which nothing was done; one that an earlier run has worked on stays as it is."""

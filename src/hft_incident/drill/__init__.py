@@ -1,0 +1,172 @@
+# Copyright: (c) 2026, hft-incident contributors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+# SPDX-License-Identifier: Apache-2.0
+"""``hft-incident drill TYPE``: the lab is started, broken and mended from outside, while the very playbook that serves
+production responds, two people approve, and the response is resumed. The score comes from the venues' own books, not
+from what the response says of itself."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from ansible_collections.hft.incident.plugins.module_utils.chain import Event
+from ansible_collections.hft.incident.plugins.module_utils.errors import EXIT_CODES, IncidentError, UsageError
+from ansible_collections.hft.incident.plugins.module_utils.incident import find, home_directory
+
+from ..approval import approve
+from ..catalog import did_you_mean, lookup
+from ..lab.lab import Lab, LabError, running_lab
+from ..outcome import Outcome
+from ..progress import View, watching
+from ..responder import respond, resume
+from . import exchange_outage, system_crash
+from .scenario import Scenario, Seen, running_strategies, wait, wait_quietly
+from .score import Drilled, Score, score, sheet, table
+
+QUOTING_TIMEOUT_S = 30.0
+#: A response that holds more often than this is going nowhere.
+MAX_HOLDS = 4
+#: Who approves in a drill, with keys of the lab's own: one from trading, one from risk.
+APPROVERS = ("alice", "bob")
+ALL = "all"
+
+FAULTS: Mapping[str, Mapping[str, type[Scenario]]] = {
+    "exchange_outage": exchange_outage.FAULTS,
+    "system_crash": system_crash.FAULTS,
+}
+
+
+def main(arguments: Sequence[str]) -> int:
+    """The command; 0 where every line of every score passes, 1 where one does not."""
+    options = _parser().parse_args(arguments)
+    faults = FAULTS[options.type]
+    if options.fault not in (None, ALL, *faults):
+        meant = did_you_mean(options.fault, faults)
+        raise UsageError(f"{options.type} has no fault {options.fault!r}{meant}; it has: {', '.join(faults)}, {ALL}")
+    names = list(faults) if options.fault == ALL else [options.fault or random.choice(list(faults))]
+    scores = []
+    try:
+        for name in names:
+            with watching(sys.stderr) as view:
+                scores.append(drill(options.type, name, _new_home(), view))
+            if options.fault == ALL:
+                print("\n".join(sheet(scores[-1])), file=sys.stderr)
+    except LabError as error:
+        raise IncidentError(str(error)) from error
+    passed = all(scored.passed for scored in scores)
+    if options.fault == ALL:
+        payload = {"type": options.type, "passed": passed, "drills": [scored.to_json() for scored in scores]}
+        lines = table(scores)
+    else:
+        payload, lines = scores[0].to_json(), sheet(scores[0])
+    print(json.dumps(payload) if options.json else "\n".join(lines))
+    return EXIT_CODES["done" if passed else "failed"]
+
+
+def drill(incident_type: str, fault: str, home: Path, view: View) -> Score:
+    """One drill in a lab of its own under ``home``; raises LabError where the lab does not play its part."""
+    lookup(incident_type)
+    make = FAULTS[incident_type][fault]
+    view.step(f"starting the lab for {incident_type}, {fault}: seven venues, a database and a trading system")
+    with running_lab(home, restart=make.restart, restart_s=make.restart_s) as lab:
+        scenario = make(lab)
+        books = [lab.venues[name] for name in scenario.venues()]
+        wait(
+            "the strategies do not quote",
+            lambda: all(len(venue.truth().open_orders) > 1 for venue in books),
+            QUOTING_TIMEOUT_S,
+        )
+        before = running_strategies(lab)
+        view.step(f"it breaks: {scenario.story}")
+        scenario.break_it()
+        alert_at = time.time()
+        view.step(f"ALERT: {scenario.alert}")
+        outcome = _response(incident_type, scenario, lab, view)
+        if outcome.outcome == "done":
+            wait_quietly(lambda: any(venue.truth().open_orders for venue in books))
+        events = find(outcome.incident, home).journal.events()
+        return score(
+            Drilled(
+                type=incident_type,
+                fault=fault,
+                home=str(home),
+                alert_at=alert_at,
+                books={venue.name: venue.truth().happenings for venue in books},
+                before=before,
+                after=running_strategies(lab) if outcome.outcome == "done" else frozenset(),
+                events=events,
+                outcome=outcome,
+                own_lines=scenario.lines(Seen(alert_at, events, outcome)),
+            )
+        )
+
+
+def _response(incident_type: str, scenario: Scenario, lab: Lab, view: View) -> Outcome:
+    """The response, and what people do where it holds: approve at a gate, mend what it waits for; then resume."""
+
+    def heard(event: Event) -> None:
+        scenario.heard(event)
+        view.event(event)
+
+    outcome = respond(
+        incident_type,
+        inputs=scenario.inputs,
+        inventory=str(lab.inventory),
+        home=lab.home,
+        on_event=heard,
+        on_step=view.step,
+    )
+    for _ in range(MAX_HOLDS):
+        if outcome.outcome != "held":
+            break
+        gate = _waiting_gate(find(outcome.incident, lab.home).journal.events())
+        if gate is None:
+            view.step(f"HELD: {outcome.reason}; it is mended")
+            scenario.mend()
+        else:
+            for person in APPROVERS:
+                given = approve(outcome.incident, gate, key=lab.people[person], home=lab.home)
+                view.step(f"{given.person} approves {gate}")
+        outcome = resume(outcome.incident, home=lab.home, on_event=heard, on_step=view.step)
+    return outcome
+
+
+def _waiting_gate(events: Sequence[Event]) -> str | None:
+    """The gate at which the last run was held; None where it was held by something else."""
+    for event in reversed(events):
+        if event.kind == "gate.held":
+            return str(event.data["gate"])
+        if event.kind == "run.started":
+            break
+    return None
+
+
+def _new_home() -> Path:
+    """Drills are kept apart from incidents: each has a home of its own."""
+    return home_directory() / "drills" / datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="hft-incident drill",
+        description="Start the lab, inject a fault, run the playbook, approve, resume, score it, stop the lab.",
+        epilog="examples:\n"
+        "  hft-incident drill exchange_outage\n"
+        "  hft-incident drill system_crash --fault segfault\n"
+        "  hft-incident drill system_crash --fault all\n\n"
+        + "\n".join(f"faults of {kind}: {', '.join(faults)}" for kind, faults in FAULTS.items()),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("type", metavar="TYPE", choices=tuple(FAULTS), help=f"one of: {', '.join(FAULTS)}")
+    parser.add_argument(
+        "--fault", metavar="NAME", help=f"what breaks; {ALL!r}: one after the other (default: one by chance)"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object on standard output")
+    return parser

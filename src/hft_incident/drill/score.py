@@ -1,0 +1,158 @@
+# Copyright: (c) 2026, hft-incident contributors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+# SPDX-License-Identifier: Apache-2.0
+"""How a drill went, by the venues' own books and the record; not by what the response says of itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
+
+from ansible_collections.hft.incident.plugins.module_utils.chain import Event
+from ansible_collections.hft.incident.plugins.module_utils.journal import verify
+
+from ..fire_first import BY
+from ..lab.lab import Happening
+from ..outcome import Outcome
+from .books import all_emptied_for_good, count_at, empty_between
+from .scenario import Line, seconds
+
+
+@dataclass(frozen=True)
+class Score:
+    """Seconds count from the alert; ``contained_s`` is when the venues' own books became empty for good (None: they
+    never did), ``proven_s`` when the response had proven it, ``resumed_s`` when quotes came back. ``won_s``: how long
+    before the playbook's own kill the red button was pressed (None: it was not). ``approved_by``: who allowed trading
+    to resume."""
+
+    type: str
+    fault: str
+    passed: bool
+    contained_s: float | None
+    proven_s: float | None
+    resumed_s: float | None
+    won_s: float | None
+    false_safe: int
+    reconciled: bool
+    approved_by: tuple[str, ...]
+    strategies_restored: bool
+    orders_killed: int
+    incident: str
+    home: str
+    lines: tuple[Line, ...]
+    outcome: Outcome
+
+    def to_json(self) -> dict[str, Any]:
+        """An object of plain JSON types."""
+        return {
+            **asdict(self),
+            "lines": [line._asdict() for line in self.lines],
+            "outcome": self.outcome.to_json(),
+        }
+
+
+class Drilled(NamedTuple):
+    """What is scored: ``books`` of the venues that count, strategies that ran ``before`` and ``after``."""
+
+    type: str
+    fault: str
+    home: str
+    alert_at: float
+    books: Mapping[str, Sequence[Happening]]
+    before: frozenset[str]
+    after: frozenset[str]
+    events: Sequence[Event]
+    outcome: Outcome
+    own_lines: Sequence[Line]
+
+
+def score(drilled: Drilled) -> Score:
+    """The score of a drill."""
+    events, books, alert_at, outcome = drilled.events, drilled.books, drilled.alert_at, drilled.outcome
+    passed_gate = [event for event in events if event.kind == "gate.passed"]
+    reopened_at = seconds(passed_gate[0].at) if passed_gate else float("inf")
+    contained_at = all_emptied_for_good(books.values(), reopened_at)
+    claims = [seconds(e.at) for e in events if e.kind == "kill.verified" and e.data.get("verdict") == "clear"]
+    claims = [at for at in claims if at < reopened_at]
+    false_safe = sum(
+        1
+        for at in claims
+        if any(count_at(book, at) or not empty_between(book, at, reopened_at) for book in books.values())
+    )
+    happenings = [happening for book in books.values() for happening in book]
+    resumed_at = min((h.at for h in happenings if h.kind == "placed" and h.at > reopened_at), default=None)
+    reconciled = [e.data.get("verdict") for e in events if e.kind == "positions.reconciled"][-1:] == ["reconciled"]
+    killed = sum(1 for h in happenings if h.kind == "canceled" and alert_at <= h.at < reopened_at)
+    approved_by = tuple(passed_gate[-1].data.get("people") or ()) if passed_gate else ()
+    chain = verify(outcome.journal)
+
+    def since(at: float | None) -> float | None:
+        return None if at is None else round(at - alert_at, 2)
+
+    def told(after: float | None) -> str:
+        return "never" if after is None else f"{after:.2f} s after the alert"
+
+    contained_s, proven_s, resumed_s = since(contained_at), since(min(claims, default=None)), since(resumed_at)
+    won_s = time_won(events)
+    restored = drilled.after == drilled.before
+    lines = (
+        Line("contained, as the venues saw it", told(contained_s), contained_s is not None),
+        Line("proven by the response", told(proven_s), proven_s is not None),
+        *([] if won_s is None else [Line("won by firing first", f"{won_s:.2f} s", won_s >= 0)]),
+        Line('false "safe"', str(false_safe) if false_safe else "none", not false_safe),
+        *drilled.own_lines,
+        Line("positions and orders reconciled", "yes" if reconciled else "NO", reconciled),
+        Line("allowed to resume by", " and ".join(approved_by) or "NOBODY", len(set(approved_by)) >= 2),
+        Line("strategies restored", f"{len(drilled.after & drilled.before)} of {len(drilled.before)}", restored),
+        Line("trading resumed", told(resumed_s), resumed_s is not None),
+        Line("record", f"{chain.events} events, {chain.state}", chain.state == "intact"),
+        Line("outcome", f"{outcome.outcome}, exit code {outcome.exit_code}", outcome.exit_code == 0),
+    )
+    return Score(
+        type=drilled.type,
+        fault=drilled.fault,
+        passed=all(line.passed for line in lines),
+        contained_s=contained_s,
+        proven_s=proven_s,
+        resumed_s=resumed_s,
+        won_s=won_s,
+        false_safe=false_safe,
+        reconciled=reconciled,
+        approved_by=approved_by,
+        strategies_restored=restored,
+        orders_killed=killed,
+        incident=outcome.incident,
+        home=drilled.home,
+        lines=lines,
+        outcome=outcome,
+    )
+
+
+def time_won(events: Sequence[Event]) -> float | None:
+    """Seconds from the red button that was pressed first to the first word of the playbook's own kill; None where
+    either of the two is missing."""
+    pressed = next((e for e in events if e.kind == "kill.ordered" and e.data.get("by") == BY), None)
+    own = next((e for e in events if e.kind == "venue.reported" and e.data.get("by") != BY), None)
+    return round(seconds(own.at) - seconds(pressed.at), 2) if pressed and own else None
+
+
+def sheet(scored: Score) -> list[str]:
+    """The score sheet for people."""
+    head = f"DRILL {scored.type}, {scored.fault}: {'PASSED' if scored.passed else 'FAILED'}"
+    rows = [f"  {'ok ' if line.passed else 'BAD'}  {line.what:<37} {line.value}" for line in scored.lines]
+    return [head, *rows, f"  record: HFT_INCIDENT_HOME={scored.home} hft-incident timeline {scored.incident}"]
+
+
+def table(scores: Sequence[Score]) -> list[str]:
+    """Several drills, a line each; what went wrong below it."""
+    rows = []
+    for scored in scores:
+        word = "ok " if scored.passed else "BAD"
+        facts = (scored.contained_s, scored.proven_s, scored.resumed_s)
+        times = "  ".join("   never" if fact is None else f"{fact:6.2f} s" for fact in facts)
+        rows.append(f"  {word}  {scored.fault:<20} {times}  {scored.orders_killed:>4} orders killed")
+        rows += [f"       BAD  {line.what}: {line.value}" for line in scored.lines if not line.passed]
+    good = sum(scored.passed for scored in scores)
+    head = f"DRILL {scores[0].type}: {good} of {len(scores)} faults passed (contained, proven, trading again after)"
+    return [head, *rows]
