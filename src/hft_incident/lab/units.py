@@ -450,7 +450,7 @@ class Manager:
 
         def prepare() -> None:
             if tie is not None:
-                pass
+                tie()
             if limit is not None:
                 resource.setrlimit(resource.RLIMIT_CORE, (limit, limit))
 
