@@ -32,6 +32,9 @@ from ansible_collections.hft.incident.plugins.plugin_utils.door import Door
 
 Result = dict[str, Any]
 
+#: What Ansible adds to a module's result, some of it in types of its own.
+ANSIBLES_OWN = ("invocation", "exception", "warnings", "deprecations")
+
 
 class ActionModule(Door):
     step = evidence
@@ -61,11 +64,11 @@ class ActionModule(Door):
         asked, _, _, place = evidence.given(params)
         before = evidence.finished(place, asked, case.recorded)
         if before:
-            return evidence.described(before, place, changed=False)
+            return evidence.described(before, place, case.recorded, changed=False)
         there = os.path.join(params["host_dest"], f"hft-evidence-{uuid.uuid4().hex}")
         args = {**params, "dest": there}
-        result: Result = self._execute_module(module_args=args, task_vars=task_vars)
-        result.pop("invocation", None)
+        said = self._execute_module(module_args=args, task_vars=task_vars)
+        result: Result = {name: value for name, value in said.items() if name not in ANSIBLES_OWN}
         if result.get("failed"):
             if "outcome" in result:  # the step's own word that nothing was kept
                 self._removed(there)
@@ -79,7 +82,7 @@ class ActionModule(Door):
         except (UnprovenError, AnsibleError, OSError, ValueError) as error:
             host = params["host"]
             raise UnprovenError(f"the evidence of {host} is still on it, in {source}: {_line(error)}") from None
-        told = evidence.described(kept, place, changed=True)
+        told = evidence.described(kept, place, case.recorded, changed=True)
         if not self._removed(there):
             told["msg"] += f"; the host's own copy is still in {there}"
         return told

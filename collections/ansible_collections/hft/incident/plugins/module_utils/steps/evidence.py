@@ -65,7 +65,7 @@ def keep(params: Params, check_mode: bool, recorded: Mapping[str, str]) -> Resul
     asked, limits, tools, place = given(params)
     before = finished(place, asked, recorded)
     if before:
-        return described(before, place, changed=False)
+        return described(before, place, recorded, changed=False)
     deadline = Deadline(params["timeout"])
     if check_mode:
         return _predicted(asked, tools, limits, place, deadline)
@@ -92,7 +92,7 @@ def keep(params: Params, check_mode: bool, recorded: Mapping[str, str]) -> Resul
         written = write(folder, facts, collection.hashes)
     except OSError as error:
         raise IncidentError(f"{folder}: the manifest cannot be written: {reason(error)}") from None
-    return described(proven(folder, written), place, changed=True)
+    return described(proven(folder, written), place, recorded, changed=True)
 
 
 def finished(place: str, asked: Asked, recorded: Mapping[str, str]) -> Kept | None:
@@ -133,7 +133,7 @@ def proven(folder: str, manifest_sha256: str) -> Kept:
     return kept
 
 
-def described(kept: Kept, place: str, *, changed: bool) -> Result:
+def described(kept: Kept, place: str, recorded: Mapping[str, str], *, changed: bool) -> Result:
     """The result for a folder of evidence."""
     rows = kept.facts.get("items", ())
     shown = [{field: row.get(field) for field in SHOWN} for row in rows]
@@ -158,7 +158,7 @@ def described(kept: Kept, place: str, *, changed: bool) -> Result:
         "diff": {"before": {} if changed else _names(shown), "after": _names(shown)},
         "record": [event("evidence.kept", told)],
     }
-    doubtful = [folder for folder in _attempts(place) if folder != kept.folder and _spoiled(folder)]
+    doubtful = [folder for folder in _attempts(place) if folder != kept.folder and _spoiled(folder, recorded)]
     if doubtful:
         result["altered"] = doubtful
         result["msg"] += f"; ALTERED since it was kept: {', '.join(doubtful)}"
@@ -241,10 +241,11 @@ def _attempts(place: str) -> Iterator[str]:
     yield from (os.path.join(place, name) for name in sorted(names, key=lambda name: int(name.partition("-")[2])))
 
 
-def _spoiled(folder: str) -> bool:
-    """Closed by a manifest that it does not fit any more."""
+def _spoiled(folder: str, recorded: Mapping[str, str]) -> bool:
+    """Closed once by a manifest that it does not fit any more, or by another one than the journal knows."""
     found = check(folder)
-    return bool(found.sha256) and not found.intact
+    known = recorded.get(folder, found.sha256)
+    return bool(known) and (not found.intact or found.sha256 != known)
 
 
 def _room(folder: str) -> int:
