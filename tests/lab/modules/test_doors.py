@@ -330,7 +330,7 @@ def test_every_field_of_a_result_is_documented(documentation: dict[str, Any], do
     assert returned <= set(documentation[module]["return"])
 
 
-@pytest.mark.parametrize("group", ["venues", "trading_systems"])
-def test_a_playbook_may_set_venues_and_trading_systems_once_for_all_that_take_them(group: str) -> None:
+@pytest.mark.parametrize("group", ["gates", "venues", "trading_systems"])
+def test_a_playbook_may_set_what_many_modules_take_once_for_all_of_them(group: str) -> None:
     runtime = yaml.safe_load((COLLECTION / "meta/runtime.yml").read_text())
     assert sorted(runtime["action_groups"][group]) == [module for module in MODULES if group in spec_of(module)]

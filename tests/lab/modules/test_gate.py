@@ -199,6 +199,15 @@ def test_a_gate_that_makes_no_sense_is_wrong_usage(
     assert incident.journal.events() == before
 
 
+def test_the_record_names_the_file_so_that_it_is_found_from_anywhere(
+    firm: Firm, incident: Incident, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(firm.folder)
+    keep(incident, ask(firm, allowed_signers="allowed_signers"))
+    monkeypatch.chdir("/")
+    assert approve(incident.id, GATE, key=firm.key("alice")).missing == 1
+
+
 def test_it_needs_an_incident(firm: Firm, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(ENV_DIR, raising=False)
     refused = ask(firm)
@@ -384,6 +393,12 @@ def test_a_passage_with_too_few(firm: Firm, incident: Incident, approvals: Any) 
     firm.hold(incident)
     incident.journal.append("gate.passed", {"gate": GATE, "people": ["alice", "bob"], "approvals": approvals})
     assert "of the approvals that passed it do not count" in shut(firm, incident)
+
+
+def test_a_passage_stands_on_the_approvals_that_it_names_and_no_others(firm: Firm, incident: Incident) -> None:
+    sign(firm, incident, "alice", "bob")
+    incident.journal.append("gate.passed", {"gate": GATE, "people": ["alice", "bob"], "approvals": [5]})
+    assert "1 of the approvals that passed it do not count" in shut(firm, incident)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ the journal says of an approval is believed: whose it is, and whether it still c
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -59,7 +60,8 @@ def gate_of(incident: Incident, gate: str, gates: Mapping[str, Any], allowed_sig
     policy = policy_of(gates, gate)
     if not allowed_signers:
         raise UsageError(f"gate {gate}: allowed_signers: say which file has the keys of those who may approve")
-    return Gate(incident, policy, read_signers(allowed_signers))
+    # Whole, since `approve` reads it from the record, wherever it is started.
+    return Gate(incident, policy, read_signers(os.path.abspath(allowed_signers)))
 
 
 def require_passed(incident: Incident, gate: str, gates: Mapping[str, Any], allowed_signers: str | None) -> None:
