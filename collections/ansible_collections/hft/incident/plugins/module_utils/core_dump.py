@@ -51,7 +51,7 @@ class Core(NamedTuple):
 
 
 def plan_of(pattern: str, uses_pid: bool, folder: str, private_tmp_of: str = "") -> Plan:
-    """What ``kernel.core_pattern`` means for a process in ``folder``; ``uses_pid``: ``kernel.core_uses_pid``;
+    """What ``kernel.core_pattern`` means for a process in ``folder`` (absolute); ``uses_pid``: ``kernel.core_uses_pid``;
     ``private_tmp_of``: the unit, where it has a ``/tmp`` of its own."""
     pattern = pattern.strip()
     if not pattern:
@@ -63,10 +63,10 @@ def plan_of(pattern: str, uses_pid: bool, folder: str, private_tmp_of: str = "")
     if uses_pid and not re.search(r"%[pP]", pattern):
         pattern += ".%p"
     where, name = os.path.split(pattern)
-    where = os.path.join(folder, where) if folder or where.startswith("/") else ""
-    folders = [_SPECIFIER.sub("*", glob.escape(where))] if where else []
+    where = os.path.join(folder, where).rstrip("/") or "/"
+    folders = [_SPECIFIER.sub("*", glob.escape(where))]
     for tmp in ("/tmp", "/var/tmp"):  # noqa: S108  # where a core dump may lie
-        if private_tmp_of and folders and (f"{where}/").startswith(f"{tmp}/"):
+        if private_tmp_of and (f"{where}/").startswith(f"{tmp}/"):
             folders.append(f"{tmp}/systemd-private-*-{glob.escape(private_tmp_of)}-*/tmp{folders[0][len(tmp) :]}")
     return Plan(FILE, tuple(folders), re.compile(_name_regex(name)))
 

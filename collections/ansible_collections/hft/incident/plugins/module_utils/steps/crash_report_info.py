@@ -278,9 +278,9 @@ def _core(
 ) -> dict[str, Any]:
     """Where it is; it is never read. A process that lives has none."""
     pattern, uses_pid = _core_pattern(not_seen)
-    folder = (facts.folder if facts else None) or properties.get("WorkingDirectory", "").lstrip("!-") or "/"
+    folder = (facts.folder if facts else None) or properties.get("WorkingDirectory", "").lstrip("!-")
     private = settings.unit if properties.get("PrivateTmp") == "yes" else ""
-    plan = core_dump.plan_of(pattern, uses_pid, folder, private)
+    plan = core_dump.plan_of(pattern, uses_pid, folder if folder.startswith("/") else "/", private)
     told: dict[str, Any] = {
         "pattern": pattern,
         "how": plan.how if pattern else "unknown",
