@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -41,6 +42,8 @@ class Connection(Local):
     transport = "faraway"
 
     def exec_command(self, cmd, in_data=None, sudoable=True):
+        if "chown -R" in cmd and os.environ.get("SPOILED") == "theirs":
+            return 1, b"", b"chown: operation not permitted"
         if in_data:
             with open(os.environ["SHIPPED"], "a") as file:
                 file.write("module\\n")
@@ -48,6 +51,8 @@ class Connection(Local):
 
     def fetch_file(self, in_path, out_path):
         how = os.environ.get("SPOILED")
+        if how == "theirs":
+            raise AnsibleError("permission denied")
         if how == "lost" and in_path.endswith(".log"):
             raise AnsibleError("the line is cut")
         super().fetch_file(in_path, out_path)
@@ -81,7 +86,9 @@ class World:
             "host_dest": str(self.staging),
         }
 
-    def play(self, connection: str = "faraway", *, check: bool = False, **env: str) -> dict[str, Any]:
+    def play(
+        self, connection: str = "faraway", *, check: bool = False, become: bool = False, **env: str
+    ) -> dict[str, Any]:
         """One run of the playbook; the module's result."""
         (self.folder / "shipped").write_text("")
         tasks: list[Mapping[str, Any]] = [
@@ -90,7 +97,8 @@ class World:
              "delegate_to": "localhost", "check_mode": False, "connection": "local", "become": False,
              "vars": {"ansible_python_interpreter": sys.executable}},
         ]  # fmt: skip
-        play = {"name": "Evidence", "hosts": "all", "gather_facts": False, "tags": ["assess"], "tasks": tasks}
+        play: dict[str, Any] = {"name": "Evidence", "hosts": "all", "gather_facts": False, "tags": ["assess"]}
+        play |= {"tasks": tasks, "become": become, "become_method": "ansible.builtin.su"}
         (self.folder / "system_crash.yml").write_text(json.dumps([play]))
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE_", "HFT_"))}
         done = subprocess.run(
@@ -240,6 +248,17 @@ def test_what_cannot_be_proven_on_the_control_node_stays_on_the_host(world: Worl
     assert not list(world.folder.rglob("escaped"))
     again = world.play(HFT_INCIDENT_ID=world.incident.name)
     assert (again["changed"], again["folder"]) == (True, str(world.kept / "attempt-2"))
+    assert world.verify().returncode == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("su") is None, reason="only root becomes root without a password")
+@pytest.mark.parametrize("how", ["", "theirs"], ids=["given to the connection's user", "read as the other user"])
+def test_what_another_user_collected_is_brought_over_all_the_same(world: World, how: str) -> None:
+    done = world.play(become=True, SPOILED=how)
+    assert (done["changed"], done["complete"], done["folder"]) == (True, True, str(world.kept))
+    assert (world.kept / "logs/hft.log").read_text() == "crashed\n"
+    assert {stat.S_IMODE(path.stat().st_mode) for path in world.kept.rglob("*") if path.is_file()} == {0o600}
+    assert list(world.staging.iterdir()) == []
     assert world.verify().returncode == 0
 
 
