@@ -211,13 +211,13 @@ def test_the_database_is_the_one_of_the_inventory(lab: Lab) -> None:
 
 
 def test_a_lab_may_start_it_again_until_the_limit_and_leaves_none_of_them(tmp_path: Path) -> None:
-    lab = up(tmp_path, ONE, restart="on-failure", database=False)
+    lab = up(tmp_path, ONE, restart="on-failure", restart_s=0.2, database=False)
     try:
         system = lab.trading_systems["hft-1"]
         first = system.process
         system.signal(signal.SIGKILL)
         wait_until(lambda: system.process != first and health(system), PATIENCE_S)
-        assert show(system)["NRestarts"] == "1"
+        assert (show(system)["NRestarts"], show(system)["RestartUSec"]) == ("1", "200ms")
 
         system.systemctl("reset-failed", system.unit)
         system.crash("loop")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import selectors
 import shutil
 import signal
 import struct
@@ -18,12 +19,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from tests.lab.units_host import UnitsHost, define, units_host
 from tests.lab.waiting import wait_until
 
 from hft_incident.lab.lifeline import identify
-from hft_incident.lab.unit_journal import entries, moment_us
-from hft_incident.lab.units import core_limit
+from hft_incident.lab.unit_commands import Answer, run
+from hft_incident.lab.unit_journal import UnitJournal, entries, moment_us
+from hft_incident.lab.units import Manager, core_limit
 
 WAITS = ("sleep", "1000")
 DEAF = ("sh", "-c", "trap '' TERM; exec sleep 1000")
@@ -350,6 +354,26 @@ def test_a_unit_that_does_not_exist_is_told_as_systemd_does(tmp_path: Path) -> N
         assert host.systemctl("is-active", "x").returncode == 3
         for command in ("systemctl", "journalctl"):
             assert host.run(command, "--nonsense", "start").returncode == 1
+
+
+TOOLS = st.sampled_from(["systemctl", "journalctl"])
+OPTIONS = st.sampled_from(
+    ["show", "start", "kill", "-s", "-p", "--value", "--", "-n", "-u", "-o", "json", "--since", "-h"]
+)
+VALUES = st.sampled_from(
+    ["@inf", "@nan", "-1e9", "+" + "9" * 400, "9" * 30, "9" * 5000, "0001-01-01", "9999-12-31", "--version", "-", ""]
+)
+
+
+@example("journalctl", ["-n", "9" * 30])
+@example("journalctl", ["-n", "9" * 5000])
+@given(TOOLS, st.lists(OPTIONS | VALUES | st.text(), max_size=8))
+def test_whatever_is_asked_there_is_one_answer(tool: str, words: list[str]) -> None:
+    with selectors.DefaultSelector() as selector:
+        manager = Manager([], UnitJournal(Path("/nonexistent")), selector)
+        answers: list[Answer] = []
+        run(manager, [tool, *words], answers.append)
+    assert len(answers) == 1, "and no exception: the lab would end with its manager"
 
 
 def test_without_its_manager_a_command_fails_in_words(tmp_path: Path) -> None:

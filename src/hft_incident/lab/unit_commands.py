@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import re
 import resource
 import selectors
 import signal
@@ -396,6 +397,6 @@ def _moment(text: str | None) -> int | None:
 def _count(text: str) -> int | None:
     if text == "all":
         return None
-    if not text.isdecimal():
+    if not re.fullmatch("[0-9]{1,9}", text):
         raise Refused(Answer(1, err=f"Failed to parse lines '{text}'\n"))
     return int(text)

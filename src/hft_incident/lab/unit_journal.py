@@ -257,6 +257,13 @@ _FORMS = ("%Y-%m-%d %H:%M:%S.%f", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-
 
 def moment_us(text: str) -> int | None:
     """Microseconds since 1970, or None where systemd 252 would not understand it either (``2026-01-01T00:00:00Z``)."""
+    try:
+        return _moment_us(text)
+    except (ValueError, OverflowError):  # no number, or none that is a time
+        return None
+
+
+def _moment_us(text: str) -> int | None:
     now = time.time()
     if text == "now":
         return round(now * 1e6)
@@ -264,18 +271,11 @@ def moment_us(text: str) -> int | None:
         midnight = datetime.now().astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
         return round((midnight - timedelta(days=text == "yesterday")).timestamp() * 1e6)
     if text.startswith("@"):
-        return _epoch_us(text[1:])
+        return round(float(text[1:]) * 1e6)
     if text[:1] in ("-", "+") or text.endswith(" ago"):
         span_s = _span_s(text.lstrip("+-").removesuffix("ago"))
         return None if span_s is None else round((now + (span_s if text.startswith("+") else -span_s)) * 1e6)
     return _stamp_us(text)
-
-
-def _epoch_us(text: str) -> int | None:
-    try:
-        return round(float(text) * 1e6)
-    except ValueError:
-        return None
 
 
 def _span_s(text: str) -> float | None:
