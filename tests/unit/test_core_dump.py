@@ -74,7 +74,7 @@ def test_no_pattern_raises(pattern: str, uses_pid: bool, folder: str, unit: str)
     stored(pattern)
 
 
-def test_the_core_of_our_process_comes_first_then_the_newest(tmp_path: Path) -> None:
+def test_the_core_of_another_process_is_not_ours_and_the_newest_comes_first(tmp_path: Path) -> None:
     for pid, age in ((1, 1), (4242, 30), (3, 10), (4, 100)):
         path = tmp_path / f"core.{pid}"
         path.touch()
@@ -82,7 +82,10 @@ def test_the_core_of_our_process_comes_first_then_the_newest(tmp_path: Path) -> 
     (tmp_path / "core.5").mkdir()
     (tmp_path / "core.6").symlink_to(tmp_path / "core.1")
     name = re.compile(r"core\.(?P<pid>\d+)")
-    assert [core.pid for core in find([str(tmp_path)], name, 4242, NOW - 60)] == [4242, 1, 3]
+    assert [core.pid for core in find([str(tmp_path)], name, 4242, NOW - 60)] == [4242]
+    assert [core.pid for core in find([str(tmp_path)], name, None, NOW - 60)] == [1, 3, 4242]
+    nameless = find([str(tmp_path)], re.compile(r"core\.\d+"), 4242, NOW - 20)
+    assert [core.path[-1] for core in nameless] == ["1", "3"]
     assert find([str(tmp_path / "none")], name, 4242, None) == []
 
 

@@ -51,8 +51,10 @@ class Core(NamedTuple):
 
 
 def plan_of(pattern: str, uses_pid: bool, folder: str, private_tmp_of: str = "") -> Plan:
-    """What ``kernel.core_pattern`` means for a process in ``folder`` (absolute); ``uses_pid``: ``kernel.core_uses_pid``;
-    ``private_tmp_of``: the unit, where it has a ``/tmp`` of its own."""
+    """What ``kernel.core_pattern`` means for a process in ``folder`` (absolute).
+
+    ``uses_pid``: ``kernel.core_uses_pid``; ``private_tmp_of``: the unit, where it has a ``/tmp`` of its own.
+    """
     pattern = pattern.strip()
     if not pattern:
         return Plan(NOWHERE)
@@ -85,9 +87,11 @@ def _name_regex(name: str) -> str:
 
 
 def find(folders: Iterable[str], name: re.Pattern[str] | None, pid: int | None, since: float | None) -> list[Core]:
-    """The files of this crash, the likeliest first; a folder that cannot be read holds none that we can see."""
+    """The files of this crash, the likeliest first; one that is named for another process is another crash's. A
+    folder that cannot be read holds none that we can see."""
     cores = [core for pattern in folders for folder in sorted(glob.glob(pattern)) for core in _in(folder, name, since)]
-    return sorted(cores, key=lambda core: (core.pid != pid, -_moment(core.path)))
+    ours = [core for core in cores if None in (pid, core.pid) or core.pid == pid]
+    return sorted(ours, key=lambda core: (core.pid != pid, -_moment(core.path)))
 
 
 def _in(folder: str, name: re.Pattern[str] | None, since: float | None) -> list[Core]:
