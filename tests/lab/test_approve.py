@@ -243,6 +243,11 @@ def test_a_second_name_makes_no_second_person(firm: Firm) -> None:
     assert "one key for several people: alice@firm.example and eve@firm.example" in reason
 
 
+def test_two_spellings_of_one_name_are_one_person(firm: Firm) -> None:
+    firm.write(firm.line("alice@firm.example", "alice"), firm.line("Alice@firm.example,group:trading", "alice"))
+    assert approve(firm.incident().id, GATE, key=firm.key("alice")).approved_by == ("Alice@firm.example",)
+
+
 def test_a_stranger_is_refused_by_the_fingerprint(firm: Firm) -> None:
     assert re.search(r"SHA256:\S+ is nobody's who may approve", refused(firm, firm.incident(), "mallory"))
 
@@ -358,6 +363,15 @@ def test_an_ssh_keygen_that_hangs_in_a_check_is_left(
     real = shutil.which("ssh-keygen")
     fake_ssh_keygen(tmp_path, monkeypatch, f'if [ "$2" = sign ]; then exec {real} "$@"; fi\nsleep 600')
     assert "approvals cannot be checked: ssh-keygen: no end in 0.2 s" in refused(firm, incident, "alice")
+
+
+def test_what_ssh_keygen_says_counts_only_where_it_ends_well(
+    firm: Firm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    incident = firm.incident()
+    real = shutil.which("ssh-keygen")
+    fake_ssh_keygen(tmp_path, monkeypatch, f'{real} "$@" || exit; [ "$2" = sign ]')
+    assert "the signature is not one over this statement" in refused(firm, incident, "alice")
 
 
 def test_an_ssh_keygen_that_signs_nothing_is_refused(

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.hft.incident.plugins.module_utils import authority, ssh_signature
+from ansible_collections.hft.incident.plugins.module_utils import authority, claims, ssh_signature
 from ansible_collections.hft.incident.plugins.module_utils.errors import HeldError, UsageError
 from ansible_collections.hft.incident.plugins.module_utils.incident import ENV_DIR, Incident, list_incidents
 from ansible_collections.hft.incident.plugins.module_utils.journal import verify
@@ -471,7 +471,7 @@ def test_what_another_incident_holds_stays_closed(
         asked.append(found.id)
         raise HeldError("alpha is held by another incident")
 
-    monkeypatch.setattr(authority.claims, "require_free", taken)
+    monkeypatch.setattr(claims, "require_free", taken)
     assert shut(firm, incident) == "alpha is held by another incident"
     assert asked == [incident.id]
 
@@ -525,7 +525,7 @@ def play(firm: Firm, incident: Incident | None = None) -> int:
         "HFT_INCIDENT_HOME": str(firm.home),
         **({"HFT_INCIDENT_ID": incident.id} if incident else {}),
     }
-    command = [Path(sys.executable).parent / "ansible-playbook", "-i", "hosts.yml", "system_crash.yml"]
+    command = [str(Path(sys.executable).parent / "ansible-playbook"), "-i", "hosts.yml", "system_crash.yml"]
     done = subprocess.run(command, cwd=firm.folder, env=environment, capture_output=True, timeout=120, check=False)
     return done.returncode
 
