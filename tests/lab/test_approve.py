@@ -23,7 +23,7 @@ from ansible_collections.hft.incident.plugins.module_utils import ssh_signature
 from ansible_collections.hft.incident.plugins.module_utils.errors import UsageError
 from ansible_collections.hft.incident.plugins.module_utils.incident import Incident, state_of
 from ansible_collections.hft.incident.plugins.module_utils.journal import verify
-from hft_incident import approve, cli, record
+from hft_incident import approval, approve, cli, record
 
 from .people import GATE, ONLY_APPROVALS, Firm
 from .waiting import wait_until
@@ -241,6 +241,20 @@ def test_a_second_name_makes_no_second_person(firm: Firm) -> None:
     incident = firm.incident()
     reason = refused(firm, incident, "alice")
     assert "one key for several people: alice@firm.example and eve@firm.example" in reason
+
+
+def test_what_happens_while_a_person_signs_counts(firm: Firm, monkeypatch: pytest.MonkeyPatch) -> None:
+    incident = firm.incident()
+
+    def slowly(message: bytes, key: str) -> str:
+        signed = ssh_signature.sign(message, key)
+        incident.journal.append("kill.ordered", {"venues": ["alpha"], "reason": "again"})
+        return signed
+
+    monkeypatch.setattr(approval, "sign", slowly)
+    with pytest.raises(UsageError, match="outdated: changed since: last closed"):
+        approve(incident.id, GATE, key=firm.key("alice"))
+    assert incident.journal.events()[-1].kind == "kill.ordered"
 
 
 def test_two_spellings_of_one_name_are_one_person(firm: Firm) -> None:
