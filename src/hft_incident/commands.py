@@ -329,7 +329,7 @@ _COMMANDS: Mapping[str, Command] = {
         _approve,
     ),
     "verify": Command(
-        "Whether record and evidence of an incident are as they were written: exit 0 intact, 1 altered, 3 torn by a crash.",
+        "Whether an incident's record and evidence are as they were written: exit 0 intact, 1 altered, 3 torn.",
         f"hft-incident verify {_INCIDENT}",
         _declare_incident,
         _verify,

@@ -19,6 +19,7 @@ from ..authority import require_passed
 from ..claims import opened_by, require_free
 from ..errors import HeldError, IncidentError, UsageError
 from ..incident import ENV_DIR, Incident, Inverse, state_of
+from ..intents import KIND
 from . import Context, Params, Result, run_step, unregistered
 
 PREFIX = "hft.incident."
@@ -46,9 +47,10 @@ def play(params: Params, context: Context, host: str, perform: Perform) -> Resul
     Killed between what an inverse does and the line that says so, it is played again, and finds nothing left to do.
     """
     incident = current_incident()
-    there = [item for item in state_of(incident.journal.events()).inverses if item.host == host]
+    events = incident.journal.events()
+    there = [item for item in state_of(events).inverses if item.host == host]
     wanted = _selected(there, params["only"], params["skip"])
-    _refuse_unused(params["extra"], wanted)
+    _refuse_unused(params["extra"], {str(line.data.get("module")) for line in events if line.kind == KIND})
     described = [inverse.describe for inverse in wanted]
     result: Result = {"changed": bool(wanted), "undone": described, "diff": _diff(described, [])}
     if not wanted:
@@ -138,10 +140,13 @@ def _selected(inverses: Sequence[Inverse], only: Iterable[str], skip: Iterable[s
     ]
 
 
-def _refuse_unused(extra: Params, wanted: Sequence[Inverse]) -> None:
-    if not extra or not wanted:
+def _refuse_unused(extra: Params, modules: Iterable[str]) -> None:
+    """Raises UsageError for an argument that no inverse of this incident ever took. One whose inverse is played already
+    is none: the same task is run again to play the rest."""
+    if not extra:
         return
-    unused = set(extra).difference(*(_step(inverse.module).ARGUMENT_SPEC for inverse in wanted))
+    specs = [_step(module).ARGUMENT_SPEC for module in modules]
+    unused = set(extra).difference(*specs)
     if unused:
         raise UsageError(f"extra: nothing that is to be undone takes '{min(unused)}'")
 
