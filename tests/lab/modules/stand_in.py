@@ -13,6 +13,7 @@ import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -39,6 +40,7 @@ class StandIn:
         self.health: dict[str, Any] = {"status": "ok", "mode": "live", "uptime_s": 60.5, "version": "1.2.3"}
         self.killswitch: dict[str, Any] = {"active": False, "reason": None, "since": None}
         self.positions: list[dict[str, Any]] = []
+        self.total_pnl: Any = "the sum"
         self.orders: list[dict[str, Any]] = []
         self.seen: list[str] = []
         #: A hook may change the state, or return how the reply is spoiled: "hang", "lost", "half", "html" or a status.
@@ -82,6 +84,11 @@ class StandIn:
         with self._lock:
             return spoiled, self._do(method, path, body)
 
+    def _total_pnl(self) -> Any:
+        if self.total_pnl != "the sum":
+            return self.total_pnl
+        return str(sum(Decimal(row.get("unrealized_pnl_usd") or 0) for row in self.positions))
+
     def _do(self, method: str, path: str, body: Any) -> Any:
         if method == "GET":
             return {
@@ -89,7 +96,7 @@ class StandIn:
                 "/strategies": {"strategies": list(self.strategies.values())},
                 "/killswitch": self.killswitch,
                 "/health": self.health,
-                "/positions": {"positions": self.positions},
+                "/positions": {"positions": self.positions, "total_unrealized_pnl_usd": self._total_pnl()},
                 "/orders": {"orders": self.orders, "cursor": None},
             }[path]
         if path == "/killswitch":

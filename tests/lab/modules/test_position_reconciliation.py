@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from .stand_in import StandIn, stand_ins
 from .steps import Arguments, Ran, run, seed, writes
 
 DRIVERS = {"alpha": "binance", "beta": "bybit"}
+ORDER = {"id": "424242", "client_id": "", "symbol": "BTCUSDT", "side": "buy", "qty": "1", "price": "80000"}
 
 
 @pytest.fixture
@@ -81,7 +82,7 @@ def believe_the_venues(system: StandIn, given: Arguments) -> None:
     for found in do(given, system, only=tuple(DRIVERS), timeout=20).result["breaks"]:
         place = {"exchange": found["exchange"], "account": found["account"], "symbol": found["symbol"]}
         if found["kind"] == "missing_in_system":
-            system.positions.append({**place, "qty": found["venue"]})
+            system.positions.append({**place, "qty": found["venue"], "avg_price": None, "unrealized_pnl_usd": "0"})
     for name, driver in DRIVERS.items():
         for order in read_orders(given.venue(name, driver)):
             price = None if order.price is None else str(order.price)
@@ -115,7 +116,7 @@ def test_books_that_agree_are_reconciled_by_one_read_that_changes_nothing(
 ) -> None:
     done = do(given, one, only=(), check=check).result
     assert (done["verdict"], done["changed"], done["breaks"]) == ("reconciled", False, [])
-    assert done["msg"] == "positions and open orders agree at alpha, beta"
+    assert done["msg"].startswith("positions and open orders agree at alpha, beta; that of ")
     assert "failed" not in done
     assert "inverses" not in done
     assert one.writes == []
@@ -144,7 +145,7 @@ def test_a_trading_system_without_accounts_is_compared_by_exchange(given: Argume
 
 
 def test_only_the_exchanges_in_question_are_compared(given: Arguments, host: Host, one: StandIn) -> None:
-    one.positions.append({"exchange": "elsewhere", "account": "", "symbol": "BTC", "qty": "7"})
+    one.positions.append({**held(one), "exchange": "elsewhere", "account": "", "qty": "7"})
     one.positions = [row for row in one.positions if row["exchange"] != "beta"]
     assert do(given, one).result["verdict"] == "reconciled"
     assert host.venues["beta"].seen == []
@@ -232,6 +233,116 @@ def test_the_response_may_go_on_but_the_record_says_what_is_not_proven(given: Ar
     assert done.recorded("positions.reconciled")[0]["verdict"] == "breaks"
 
 
+# P&L --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def long(given: Arguments, host: Host) -> Iterator[StandIn]:
+    """It holds what the venue holds, half a bitcoin of a contract, and is right about what that has made."""
+    beta = host.venues["beta"].exchange
+    beta.feed_running = False
+    beta.holdings["BTCUSDT"].qty = Decimal("0.5")
+    beta.holdings["BTCUSDT"].avg_price = Decimal("89000")
+    beta.prices["BTCUSDT"] = Decimal("90000")
+    with stand_ins("one") as (system,):
+        believe_the_venues(system, given)
+        held(system, "BTCUSDT", "beta").update(avg_price="89000", unrealized_pnl_usd="500")
+        yield system
+
+
+def test_the_pnl_of_both_sides_is_shown_with_what_could_not_be_compared(given: Arguments, long: StandIn) -> None:
+    done = do(given, long, only=("beta",))
+    pnl = done.result["pnl"]
+    assert (done.result["verdict"], pnl["ours_usd"], pnl["compared"]) == ("reconciled", "500", 1)
+    assert Decimal(pnl["venue_usd"]) == 500
+    assert [row["symbol"] for row in pnl["positions"]] == ["BTCUSDT"]
+    assert {row["reason"] for row in pnl["not_compared"]} == {"the venue states no entry price"}
+    assert {row["account"] for row in pnl["not_compared"]} == {"spot"}
+    assert done.recorded("positions.reconciled")[0]["pnl"] == pnl
+    assert "; P&L of 1 agrees and that of " in done.result["msg"]
+    assert all("pnl" not in venue for venue in done.result["venues"])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "field", "said"),
+    [
+        ({"avg_price": "89900"}, "entry_price", "it was entered at 89900, the venue at 89000"),
+        ({"unrealized_pnl_usd": "-500"}, "unrealized_pnl", "it has made -500 USD so far, the venue 500"),
+        ({"unrealized_pnl_usd": "50000"}, "unrealized_pnl", "it has made 50000 USD so far"),
+    ],
+)
+def test_a_pnl_that_is_not_the_venues_is_a_break(
+    given: Arguments, long: StandIn, wrong: dict[str, str], field: str, said: str
+) -> None:
+    held(long, "BTCUSDT", "beta").update(wrong)
+    done = do(given, long, only=("beta",))
+    (found,) = done.result["breaks"]
+    assert (done.outcome, found["kind"], found["field"]) == ("unproven", "pnl", field)
+    assert said in done.result["msg"]
+
+
+def test_how_far_the_sides_may_be_apart_is_said_by_the_options(given: Arguments, long: StandIn) -> None:
+    held(long, "BTCUSDT", "beta").update(avg_price="89008", unrealized_pnl_usd="900")
+    limits: dict[str, Any] = {"entry_tolerance": "0.0001", "pnl_tolerance_usd": "175"}
+    assert do(given, long, only=("beta",), **limits).result["verdict"] == "reconciled"
+    for tight in ({"entry_tolerance": "0.00008"}, {"pnl_tolerance_usd": 174}):
+        assert kinds(do(given, long, only=("beta",), **{**limits, **tight})) == ["pnl"]
+
+
+def test_a_market_that_moves_does_not_keep_books_from_standing_still(
+    given: Arguments, host: Host, long: StandIn
+) -> None:
+    """Otherwise a break would be told only when the time is up."""
+    beta = host.venues["beta"].exchange
+
+    def move() -> None:
+        beta.prices["BTCUSDT"] += 1
+        row = held(long, "BTCUSDT", "beta")
+        row["unrealized_pnl_usd"] = str(Decimal(row["unrealized_pnl_usd"]) + Decimal("0.5"))
+
+    long.on["GET /positions"] = move
+    long.orders.append({**ORDER, "exchange": "beta", "account": "linear"})
+    long.seen.clear()
+    assert kinds(do(given, long, only=("beta",), timeout=60)) == ["ghost_order"]
+    assert long.seen.count("GET /positions") == 2
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda row: row.pop("unrealized_pnl_usd"),
+        lambda row: row.pop("avg_price"),
+        lambda row: row.update(unrealized_pnl_usd=None),
+        lambda row: row.update(unrealized_pnl_usd=""),
+        lambda row: row.update(avg_price="n/a"),
+    ],
+)
+def test_a_missing_figure_is_no_zero(given: Arguments, long: StandIn, spoil: Callable[[dict[str, Any]], Any]) -> None:
+    spoil(held(long, "BTCUSDT", "beta"))
+    done = do(given, long, only=("beta",))
+    assert (done.result["verdict"], done.result["pnl"]["compared"]) == ("unproven", 0)
+    assert (done.result["pnl"]["ours_usd"], done.result["pnl"]["venue_usd"]) == (None, None)
+    assert "GET /positions: " in done.result["pnl"]["not_compared"][0]["reason"]
+
+
+@pytest.mark.parametrize(
+    ("stated", "said"),
+    [(None, "'total_unrealized_pnl_usd' is not a number"), ("512.34", "512.34 is not the sum of its positions")],
+)
+def test_a_total_that_is_missing_or_not_the_sum_proves_nothing(
+    given: Arguments, long: StandIn, stated: str | None, said: str
+) -> None:
+    long.total_pnl = stated
+    done = do(given, long, only=("beta",))
+    assert done.result["verdict"] == "unproven"
+    assert said in done.result["msg"]
+
+
+def test_a_total_of_rounded_rows_is_their_sum(given: Arguments, long: StandIn) -> None:
+    long.total_pnl = "500.01"
+    assert do(given, long, only=("beta",)).result["verdict"] == "reconciled"
+
+
 # No answer --------------------------------------------------------------------------------------------------------
 
 
@@ -295,6 +406,9 @@ def test_an_order_in_two_versions_proves_nothing(given: Arguments, one: StandIn)
         ({"tolerance": {"BTC": 0.1}}, "tolerance 'BTC': write the number in quotes"),
         ({"tolerance": {"BTC": "-1"}}, "must be a number of 0 or more"),
         ({"reads": 0}, "reads must be more than 0"),
+        ({"pnl_tolerance_usd": "-1"}, "pnl_tolerance_usd must be a number of 0 or more, not '-1'"),
+        ({"entry_tolerance": "NaN"}, "entry_tolerance must be a number of 0 or more, not 'NaN'"),
+        ({"entry_tolerance": "a lot"}, "entry_tolerance must be a number of 0 or more"),
         ({"trading_systems": []}, "'trading_systems' is empty"),
         ({"venues": [], "only": []}, "'venues' is empty"),
     ],

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.hft.incident.plugins.module_utils.venues.api import Call, OpenOrder
+from ansible_collections.hft.incident.plugins.module_utils.venues.api import Call, OpenOrder, Position
 from ansible_collections.hft.incident.plugins.module_utils.venues.binance import RECV_WINDOW_MS
 from ansible_collections.hft.incident.plugins.module_utils.venues.binanceusdm import (
     FILLS_A_PAGE,
@@ -184,9 +184,27 @@ def test_positions_and_balances_leave_out_what_is_zero() -> None:
     }
     adapter, _ = stub.venue(BinanceUsdm, replies)
     assert adapter.positions() == [
-        ("ADAUSDT", "linear", Decimal(-30), Decimal("0.385"), Decimal("-0.76427700"), "base")
+        Position(
+            "ADAUSDT",
+            "linear",
+            Decimal(-30),
+            avg_price=Decimal("0.385"),
+            unrealized_pnl=Decimal("-0.76427700"),
+            mark_price=Decimal("0.41047590"),
+            pnl_asset="USDT",
+        )
     ]
     assert adapter.balances() == [("USDT", Decimal("122607.35137903"), Decimal("23.72469206"))]
+
+
+@pytest.mark.parametrize("field", ["positionAmt", "entryPrice", "unRealizedProfit", "markPrice", "marginAsset"])
+@pytest.mark.parametrize("spoil", [lambda row, field: row.pop(field), lambda row, field: row.update({field: None})])
+def test_a_position_without_one_of_its_figures_proves_nothing(field: str, spoil: Any) -> None:
+    row = dict(POSITION)
+    spoil(row, field)
+    adapter, _ = stub.venue(BinanceUsdm, {BinanceUsdm.POSITIONS.path: [row]})
+    with pytest.raises(MalformedReply, match=field):
+        adapter.positions()
 
 
 def test_a_full_page_of_fills_is_followed_by_the_next() -> None:

@@ -334,23 +334,33 @@ def test_a_ban_is_raised_even_where_other_parts_succeeded() -> None:
 
 
 def test_positions_have_their_sign_and_unit() -> None:
-    row = {"symbol": "BTCUSD", "side": "Sell", "size": "300", "avgPrice": "90000.5", "unrealisedPnl": "-0.01"}
-    flat = {"symbol": "ETHUSD", "side": "", "size": "0", "avgPrice": "0", "unrealisedPnl": ""}
+    row = {
+        **{"symbol": "BTCUSD", "side": "Sell", "size": "300", "avgPrice": "90000.5"},
+        **{"unrealisedPnl": "-0.01", "markPrice": "90100.5"},
+    }
+    flat = {"symbol": "ETHUSD", "side": "", "size": "0", "avgPrice": "0", "unrealisedPnl": "", "markPrice": ""}
+    perp = {**row, "symbol": "BTCPERP"}
     coin = {"coin": "BTC", "walletBalance": "1.5", "locked": "0", "spotBorrow": "2"}
 
     def answer(asked: Asked) -> Any:
         if asked.path == Bybit.WALLET.path:
             return ok({"list": [{"accountType": "UNIFIED", "coin": [coin, {**coin, "coin": "ETH", "spotBorrow": ""}]}]})
         category = asked.query["category"]
-        return ok({"category": category, "list": [row, flat] if category == "inverse" else [], "nextPageCursor": ""})
+        listed = {"inverse": [row, flat], "linear": [perp] if asked.query.get("settleCoin") == "USDC" else []}
+        return ok({"category": category, "list": listed.get(category, []), "nextPageCursor": ""})
 
     venue, _ = stub.venue(Bybit, answer)
     assert [position[:3] for position in venue.positions()] == [
+        ("BTCPERP", "linear", Decimal(-300)),
         ("BTCUSD", "inverse", Decimal(-300)),
         ("BTC", "spot", Decimal("-0.5")),
         ("ETH", "spot", Decimal("1.5")),
     ]
-    assert venue.positions()[0].unit == "usd"
+    linear, inverse, coin_held, _ = venue.positions()
+    assert (linear.unit, linear.pnl_asset) == ("base", "USDC")
+    assert (inverse.unit, inverse.pnl_asset, inverse.mark_price) == ("usd", "BTC", Decimal("90100.5"))
+    assert (inverse.avg_price, inverse.unrealized_pnl) == (Decimal("90000.5"), Decimal("-0.01"))
+    assert (coin_held.avg_price, coin_held.unrealized_pnl, coin_held.pnl_asset) == (None, None, "")
 
 
 def test_a_wallet_reply_without_an_account_is_malformed() -> None:

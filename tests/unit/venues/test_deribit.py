@@ -208,6 +208,8 @@ def test_positions_are_signed_by_direction_and_inverse_futures_count_in_usd() ->
         Decimal("-0.25"),
     )
     assert (long.qty, long.unit) == (Decimal(2), "base")
+    assert (short.pnl_asset, long.pnl_asset) == ("BTC", "USDC")
+    assert short.mark_price == Decimal(str(POSITION["mark_price"]))
 
 
 def test_balances_leave_out_empty_currencies() -> None:

@@ -340,7 +340,7 @@ def test_positions_are_spot_holdings_and_signed_margin_positions() -> None:
     }
     assert kraken(Stub.saying(balance, margin)).positions() == [
         Position("XXBT", "spot", Decimal(2)),
-        Position("ETHUSDT", "margin", Decimal("-0.015"), Decimal("1424.9"), Decimal("-1.5")),
+        Position("ETHUSDT", "margin", Decimal("-0.015"), Decimal("1424.9"), Decimal("-1.5"), pnl_asset="USDT"),
     ]
 
 

@@ -169,13 +169,20 @@ def test_cancel_all_is_one_request_and_tells_what_the_venue_said(
 def test_positions_are_signed_and_say_what_they_count() -> None:
     rows = [
         {"side": "short", "symbol": "PI_XBTUSD", "price": 9392.7, "fillTime": SERVER_TIME, "size": 10000},
-        {"side": "long", "symbol": "pf_ftmusd", "price": "0.4921", "size": "1.5", "unrealizedPnl": "12.34"},
+        {
+            "side": "long",
+            "symbol": "pf_ftmusd",
+            "price": "0.4921",
+            "size": "1.5",
+            "unrealizedPnl": "12.34",
+            "pnlCurrency": "USD",
+        },
         {"side": "long", "symbol": "FV_XRPXBT", "price": "1", "size": "7"},
         {"side": "long", "symbol": "PF_XBTUSD", "price": "1", "size": "0"},
     ]
     assert futures(Stub.saying(success(openPositions=rows))).positions() == [
         Position("PI_XBTUSD", "PI", Decimal(-10000), Decimal("9392.7"), None, "usd"),
-        Position("PF_FTMUSD", "PF", Decimal("1.5"), Decimal("0.4921"), Decimal("12.34"), "base"),
+        Position("PF_FTMUSD", "PF", Decimal("1.5"), Decimal("0.4921"), Decimal("12.34"), pnl_asset="USD"),
         Position("FV_XRPXBT", "FV", Decimal(7), Decimal(1), None, "contract"),
     ]
 

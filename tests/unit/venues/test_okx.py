@@ -332,7 +332,10 @@ def test_a_mass_cancel_of_which_nothing_is_known_raises(answer: Any, kind: type[
 
 
 def test_positions_have_their_sign_and_unit() -> None:
-    swap = {"instType": "SWAP", "instId": "BTC-USDT-SWAP", "posSide": "net", "pos": "-3", "avgPx": "90000", "upl": "1"}
+    swap = {
+        **{"instType": "SWAP", "instId": "BTC-USDT-SWAP", "posSide": "net", "pos": "-3", "avgPx": "90000", "upl": "1"},
+        **{"markPx": "89000", "ccy": "USDT", "notionalUsd": "2670"},
+    }
     margin = {**swap, "instType": "MARGIN", "instId": "BTC-USDT", "pos": "5"}
     rows = [
         swap,
@@ -340,7 +343,7 @@ def test_positions_have_their_sign_and_unit() -> None:
         {**swap, "posSide": "long", "pos": "2"},
         {**margin, "posCcy": "BTC", "liab": "-400", "liabCcy": "USDT"},
         {**margin, "posCcy": "USDT", "liab": "-0.5", "liabCcy": "BTC"},
-        {**swap, "pos": "0", "avgPx": "", "upl": ""},
+        {**swap, "pos": "0", "avgPx": "", "upl": "", "markPx": "", "ccy": "", "notionalUsd": ""},
     ]
     balance = ok({"details": [{"ccy": "BTC", "cashBal": "1.5", "availBal": "1"}, {"ccy": "X", "cashBal": "0"}]})
     venue, _ = stub.venue(Okx, lambda asked: ok(*rows) if asked.path == Okx.POSITIONS.path else balance)
@@ -352,6 +355,10 @@ def test_positions_have_their_sign_and_unit() -> None:
         ("MARGIN", Decimal("-0.5"), "base"),
         ("SPOT", Decimal("1.5"), "base"),
     ]
+    first, *_, margined, spot = venue.positions()
+    assert first[3:5] == (Decimal(90000), Decimal(1))
+    assert first[6:] == (Decimal(89000), "USDT", Decimal(2670))
+    assert (margined.pnl_asset, spot.avg_price, spot.pnl_asset) == ("", None, "")
     assert venue.balances() == [("BTC", Decimal("1.5"), Decimal(1))]
 
 

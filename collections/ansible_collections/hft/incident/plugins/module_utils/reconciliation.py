@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, hft-incident contributors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 # SPDX-License-Identifier: Apache-2.0
-"""What the trading system believes against what each venue says: positions and open orders, in exact decimals.
+"""What the trading system believes against what each venue says: positions, their P&L, open orders, in exact decimals.
 
 Nothing may trade again before this says ``reconciled`` (seed-faults D2). The word is earned: a side that did not answer
 is never read as "flat", a listing that contradicts itself proves nothing, and a break that went away between two reads
@@ -14,15 +14,19 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal, Inexact, InvalidOperation, Overflow
 from typing import Literal, NamedTuple
 
+from .pnl import USUAL, Comparison, Mismatch, NotCompared, PnlTolerances, Valued, compare
+
 BreakKind = Literal[
     "missing_at_venue",
     "missing_in_system",
     "sign_mismatch",
     "quantity_mismatch",
+    "pnl",
     "orphan_order",
     "ghost_order",
     "order_mismatch",
 ]
+Field = Literal["qty", "entry_price", "unrealized_pnl", "side", "price"]
 Verdict = Literal["reconciled", "breaks", "unproven"]
 Tolerances = Mapping[str, Decimal]
 
@@ -60,10 +64,12 @@ class Book(NamedTuple):
     positions: Sequence[HeldPosition] | None
     orders: Sequence[LiveOrder] | None
     why: str = ""  #: why something is None, for the reader
+    valued: Sequence[Valued] = ()  #: the positions once more, with what this side says they are worth
 
 
 class Break(NamedTuple):
     """One difference somebody must explain. Positions: ``system``/``venue`` are quantities, 0 where not listed.
+    P&L: the value of ``field``, US dollars for ``unrealized_pnl``.
     Orders: the remaining quantity (None where not listed), or for ``order_mismatch`` the value of ``field``.
     ``difference`` is venue minus system (what is not listed counts as 0); None where it makes no sense (sides)."""
 
@@ -73,7 +79,7 @@ class Break(NamedTuple):
     symbol: str
     order_id: str
     client_id: str
-    field: Literal["qty", "side", "price"]
+    field: Field
     system: Decimal | str | None
     venue: Decimal | str | None
     difference: Decimal | None
@@ -113,6 +119,7 @@ class VenueReconciliation(NamedTuple):
     breaks: tuple[Break, ...]
     drifts: tuple[Drift, ...]
     duplicates: tuple[Duplicate, ...]
+    pnl: Comparison = Comparison()
 
 
 class Reconciliation(NamedTuple):
@@ -127,7 +134,12 @@ class Reconciliation(NamedTuple):
         return tuple(found for venue in self.venues for found in venue.breaks)
 
 
-def reconcile(system: Iterable[Book], venues: Iterable[Book], tolerances: Tolerances | None = None) -> Reconciliation:
+def reconcile(
+    system: Iterable[Book],
+    venues: Iterable[Book],
+    tolerances: Tolerances | None = None,
+    pnl_tolerances: PnlTolerances = USUAL,
+) -> Reconciliation:
     """Compare the two sides over every exchange that either names.
 
     Several books for one exchange (one an account) are joined. An exchange that only one side has a book for is
@@ -142,6 +154,7 @@ def reconcile(system: Iterable[Book], venues: Iterable[Book], tolerances: Tolera
             ours.get(name, Book(name, None, None, "not asked")),
             theirs.get(name, Book(name, None, None, "not asked")),
             tolerances or {},
+            pnl_tolerances,
         )
         for name in sorted(ours.keys() | theirs.keys())
     )
@@ -205,7 +218,9 @@ def parse_tolerances(raw: Mapping[str, object]) -> dict[str, Decimal]:
 # One exchange -------------------------------------------------------------------------------------------------------
 
 
-def _reconcile_one(system: Book, venue: Book, tolerances: Tolerances) -> VenueReconciliation:
+def _reconcile_one(
+    system: Book, venue: Book, tolerances: Tolerances, pnl_tolerances: PnlTolerances
+) -> VenueReconciliation:
     unproven = [
         f"{who}'s {what} are not known: {book.why or 'no answer'}"
         for who, book in (("the trading system", system), ("the venue", venue))
@@ -217,6 +232,11 @@ def _reconcile_one(system: Book, venue: Book, tolerances: Tolerances) -> VenueRe
     duplicates: list[Duplicate] = []
     if system.positions is not None and venue.positions is not None:
         breaks, drifts = _compare_positions(system.positions, venue.positions, tolerances)
+        pnl = compare(system.valued, venue.valued, pnl_tolerances)
+        breaks += [_pnl_break(found) for found in pnl.mismatches]
+    else:
+        silence = NotCompared(system.exchange, "", "", "position", unproven[0])
+        pnl = Comparison(not_compared=(silence,))
     if system.orders is not None and venue.orders is not None:
         ours, our_duplicates = _distinct("system", system.orders)
         theirs, their_duplicates = _distinct("venue", venue.orders)
@@ -229,7 +249,7 @@ def _reconcile_one(system: Book, venue: Book, tolerances: Tolerances) -> VenueRe
         ]
     verdict: Verdict = "breaks" if breaks else "unproven" if unproven else "reconciled"
     return VenueReconciliation(
-        system.exchange, verdict, "; ".join(unproven), tuple(breaks), tuple(drifts), tuple(duplicates)
+        system.exchange, verdict, "; ".join(unproven), tuple(breaks), tuple(drifts), tuple(duplicates), pnl
     )
 
 
@@ -302,6 +322,29 @@ def _compare_positions(
     return breaks, drifts
 
 
+_PNL_ADVICE: dict[str, str] = {
+    "entry_price": (
+        "the trading system says it was entered at {system}, the venue at {venue} ({difference}): look for missed or "
+        "doubled fills that cancel out in the quantity, then correct the trading system"
+    ),
+    "unrealized_pnl": (
+        "the trading system says it has made {system} USD so far, the venue {venue} USD ({difference}): compare mark "
+        "prices, contract values and fees before any limit that rests on P&L is trusted"
+    ),
+}
+
+
+def _pnl_break(found: Mismatch) -> Break:
+    exchange, account, symbol = found.exchange, found.account, found.symbol
+    difference = found.venue - found.system
+    where = " ".join(filter(None, (exchange, account, symbol)))
+    advice = _PNL_ADVICE[found.field].format(
+        system=f"{found.system:f}", venue=f"{found.venue:f}", difference=f"{difference:+f}"
+    )
+    values = (found.system, found.venue, difference)
+    return Break("pnl", exchange, account, symbol, "", "", found.field, *values, f"{where}: {advice}")
+
+
 def _position_kind(held: Decimal, there: Decimal) -> BreakKind:
     if not there:
         return "missing_at_venue"
@@ -331,7 +374,7 @@ _ORDER_ADVICE: dict[str, str] = {
         "missed fills or amendments"
     ),
 }
-_COMPARED: tuple[tuple[Literal["qty", "side", "price"], Callable[[LiveOrder], Decimal | str | None]], ...] = (
+_COMPARED: tuple[tuple[Field, Callable[[LiveOrder], Decimal | str | None]], ...] = (
     ("side", lambda order: order.side),
     ("qty", lambda order: order.remaining),
     ("price", lambda order: order.price),
@@ -400,7 +443,7 @@ def _matched(
 def _order_break(
     kind: BreakKind,
     order: LiveOrder,
-    field: Literal["qty", "side", "price"],
+    field: Field,
     system: Decimal | str | None,
     venue: Decimal | str | None,
 ) -> Break:
@@ -451,11 +494,13 @@ def _join(one: Book, other: Book) -> Book:
     """Two books of one exchange as one; what either does not know, the join does not."""
     positions = None if one.positions is None or other.positions is None else [*one.positions, *other.positions]
     orders = None if one.orders is None or other.orders is None else [*one.orders, *other.orders]
-    return Book(one.exchange, positions, orders, "; ".join(filter(None, (one.why, other.why))))
+    why = "; ".join(filter(None, (one.why, other.why)))
+    return Book(one.exchange, positions, orders, why, [*one.valued, *other.valued])
 
 
 def _check(book: Book) -> None:
     names = {row.exchange for row in book.positions or ()} | {row.exchange for row in book.orders or ()}
+    names |= {row.exchange for row in book.valued}
     if strangers := names - {book.exchange}:
         raise ValueError(f"the book of {book.exchange!r} has rows of {sorted(strangers)}")
     for position in book.positions or ():
@@ -479,5 +524,7 @@ def _subjects(found: Break) -> set[tuple[str, ...]]:
     """The names by which a break's position or order may be met again; an order may learn its id between two reads."""
     if found.kind in _POSITION_ADVICE:
         return {("position", found.exchange, found.account, found.symbol)}
+    if found.kind == "pnl":
+        return {("pnl", found.exchange, found.account, found.symbol)}
     ids = (("id", found.order_id), ("client", found.client_id))
     return {("order", found.exchange, found.symbol, name, value) for name, value in ids if value}

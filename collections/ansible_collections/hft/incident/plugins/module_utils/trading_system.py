@@ -27,6 +27,8 @@ BASE = "/api/v1"
 MAX_PAGES = 1000
 STATUSES = ("ok", "degraded", "halted")
 MODES = ("live", "observe", "halted")
+#: A position's P&L may be rounded, each by itself, and the total as a whole.
+CENT = Decimal("0.01")
 
 
 class Unreachable(Unavailable):
@@ -59,12 +61,14 @@ class Strategy(NamedTuple):
 
 
 class SystemPosition(NamedTuple):
-    """What the trading system believes it holds; ``qty`` is signed."""
+    """What the trading system believes it holds; ``qty`` is signed, ``avg_price`` None where it does not know it."""
 
     exchange: str
     account: str
     symbol: str
     qty: Decimal
+    avg_price: Decimal | None
+    unrealized_pnl_usd: Decimal
 
 
 class SystemOrder(NamedTuple):
@@ -147,8 +151,13 @@ class TradingSystem:
     # What it believes ---------------------------------------------------------------------------------------------
 
     def positions(self) -> list[SystemPosition]:
-        where = "GET /positions"
-        return [_position(row, where) for row in schema.rows_at(self._object("GET", "/positions"), "positions", where)]
+        """What it believes it holds; a total that is not the sum of its rows is a reply that contradicts itself."""
+        reply, where = self._object("GET", "/positions"), "GET /positions"
+        positions = [_position(row, where) for row in schema.rows_at(reply, "positions", where)]
+        total = schema.decimal(reply, "total_unrealized_pnl_usd", where)
+        if abs(total - sum(held.unrealized_pnl_usd for held in positions)) > CENT * len(positions):
+            raise MalformedReply(f"{where}: its total_unrealized_pnl_usd {total:f} is not the sum of its positions")
+        return positions
 
     def open_orders(self, exchange: str = "") -> list[SystemOrder]:
         """Every order that it believes is live, page by page."""
@@ -254,7 +263,14 @@ def _position(row: Row, where: str) -> SystemPosition:
         account=str(row.get("account") or ""),
         symbol=schema.text(row, "symbol", where),
         qty=schema.decimal(row, "qty", where),
+        avg_price=_decimal_or_null(row, "avg_price", where),
+        unrealized_pnl_usd=schema.decimal(row, "unrealized_pnl_usd", where),
     )
+
+
+def _decimal_or_null(row: Row, key: str, where: str) -> Decimal | None:
+    """None where it says null; a field that is missing altogether is none of its contract."""
+    return None if schema.member(row, key, where) is None else schema.decimal(row, key, where)
 
 
 def _order(row: Row, where: str) -> SystemOrder:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: position_reconciliation
-short_description: Compare the trading systems' positions and open orders with the venues' own
+short_description: Compare the trading systems' positions, P&L and open orders with the venues' own
 version_added: 0.1.0
 description:
   - Reads what the venues say and what the trading systems believe at the same moment and compares them in exact
@@ -20,6 +20,14 @@ description:
   - Spot holdings are compared asset by asset, quote assets included; derivatives by symbol. Where a trading system does
     not say in which account it holds something, the exchange is compared as a whole. Open orders are matched by the
     venue's order id.
+  - The P&L is compared with the venue's too, a position at a time. The entry prices must agree, and what the trading
+    system says the position has made must be what the venue's entry price and mark make of it (or, where the venue
+    counts in contracts, what the venue itself says). A difference is a break of kind C(pnl).
+  - What cannot be compared is listed in RV(pnl) with the reason and never counts as equal. Venues state no entry price
+    of spot balances.
+  - A trading system that leaves out a figure, or whose C(total_unrealized_pnl_usd) is not the sum of its positions, has
+    given no valid answer.
+  - Where a venue lists the open orders of some lines only, its open orders are not known.
   - It changes nothing, at the venues, at the trading systems or in their books.
 extends_documentation_fragment:
   - hft.incident.venues
@@ -34,6 +42,16 @@ options:
       - Open orders must agree exactly.
     type: dict
     default: {}
+  entry_tolerance:
+    description: How far an entry price may be from the venue's, as a share of it.
+    type: str
+    default: "0.0001"
+  pnl_tolerance_usd:
+    description:
+      - How far the unrealized P&L of a position may be from the venue's, in US dollars, on top of half a percent of the
+        position's size, which the market may move between the two reads.
+    type: str
+    default: "100"
   reads:
     description: In how many reads in a row a difference must be seen to be a break.
     type: int
@@ -82,6 +100,7 @@ EXAMPLES = r"""
   hft.incident.position_reconciliation:
     venues: "{{ hft_venues }}"
     trading_systems: "{{ hft_trading_systems }}"
+    pnl_tolerance_usd: "25"
     require_reconciled: false
   register: books
 """
@@ -114,7 +133,8 @@ venues:
 breaks:
   description:
     - The breaks of all exchanges. C(kind) is one of C(missing_at_venue), C(missing_in_system), C(sign_mismatch),
-      C(quantity_mismatch), C(orphan_order), C(ghost_order) and C(order_mismatch).
+      C(quantity_mismatch), C(pnl), C(orphan_order), C(ghost_order) and C(order_mismatch).
+    - C(field) says what differs, C(entry_price) or C(unrealized_pnl) (in US dollars) where the kind is C(pnl).
   returned: when the arguments were valid
   type: list
   elements: dict
@@ -132,6 +152,36 @@ breaks:
       sentence: >-
         binance spot BTC: the trading system holds 1.5, the venue 1.4 (-0.1): compare the fills since the last
         agreement, then correct the trading system
+pnl:
+  description: The unrealized P&L of the last read, all exchanges together.
+  returned: when the arguments were valid
+  type: dict
+  contains:
+    ours_usd: {description: "By the trading systems, of the compared positions; null where there are none.", type: str}
+    venue_usd: {description: By the venues, of the same positions., type: str}
+    compared: {description: How many positions that is., type: int}
+    positions: {description: "These positions, each with C(ours_usd) and C(venue_usd).", type: list, elements: dict}
+    not_compared:
+      description:
+        - What could not be compared, with the reason; C(what) is a whole C(position) or only its C(unrealized_pnl).
+      type: list
+      elements: dict
+  sample:
+    ours_usd: "512.40"
+    venue_usd: "509.85"
+    compared: 1
+    positions:
+      - exchange: binanceusdm
+        account: linear
+        symbol: BTCUSDT
+        ours_usd: "512.40"
+        venue_usd: "509.85"
+    not_compared:
+      - exchange: binance
+        account: spot
+        symbol: BTC
+        what: position
+        reason: the venue states no entry price
 outcome:
   description: V(unproven).
   returned: on failure

@@ -1,12 +1,13 @@
 # Copyright: (c) 2026, hft-incident contributors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 # SPDX-License-Identifier: Apache-2.0
-"""The module ``position_reconciliation``: the trading systems' books against the venues' own (seed-faults D2, D12)."""
+"""The module ``position_reconciliation``: the trading systems' books against the venues' own (seed-faults B6, D2)."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from decimal import Decimal, InvalidOperation
 from typing import Any, NamedTuple
 
 from ..arguments import ONLY, TRADING_SYSTEMS, VENUES, chosen_venues, require_positive
@@ -14,6 +15,7 @@ from ..deadline import Deadline
 from ..errors import UnprovenError, UsageError
 from ..fleet import given_systems
 from ..http_client import at_once
+from ..pnl import USUAL, Pnl, PnlTolerances, Valued, total
 from ..reading import Answer, answers, read_systems, read_venues
 from ..reconciliation import (
     Book,
@@ -21,6 +23,7 @@ from ..reconciliation import (
     LiveOrder,
     Reconciliation,
     Tolerances,
+    VenueReconciliation,
     parse_tolerances,
     reconcile,
     settled,
@@ -36,6 +39,8 @@ ARGUMENT_SPEC: dict[str, Any] = {
     **TRADING_SYSTEMS,
     **ONLY,
     "tolerance": {"type": "dict", "default": {}},
+    "entry_tolerance": {"type": "str", "default": str(USUAL.entry)},
+    "pnl_tolerance_usd": {"type": "str", "default": str(USUAL.pnl_usd)},
     "reads": {"type": "int", "default": 2},
     "interval": {"type": "float", "default": 0.5},
     "timeout": {"type": "float", "default": 15.0},
@@ -45,11 +50,22 @@ ARGUMENT_SPEC: dict[str, Any] = {
 TOLD = 3
 
 
+class Limits(NamedTuple):
+    """How far the two sides may be apart."""
+
+    positions: Tolerances
+    pnl: PnlTolerances
+
+
 class Read(NamedTuple):
     """Both sides, read at the same moment."""
 
     system: tuple[Book, ...]
     venues: tuple[Book, ...]
+
+    def holdings(self) -> list[Book]:
+        """Without what they are worth, which moves with the market while nothing is traded."""
+        return [book._replace(valued=()) for book in (*self.system, *self.venues)]
 
     def known(self) -> bool:
         return all(book.positions is not None and book.orders is not None for book in (*self.system, *self.venues))
@@ -70,16 +86,18 @@ def run(params: Params, _context: Context) -> Result:
     require_positive(params, "reads", "interval", "timeout")
     venues = chosen_venues(params)
     systems = given_systems(params)
-    try:
-        tolerances = parse_tolerances(params["tolerance"])
-    except ValueError as error:
-        raise UsageError(str(error)) from None
-    found = _settle(venues, systems, tolerances, params)
+    found = _settle(venues, systems, _limits(params), params)
+    pnl = total(venue.pnl for venue in found.venues)
     told: dict[str, Any] = recordable(
-        {"verdict": found.verdict, "reason": found.reason, "venues": [venue._asdict() for venue in found.venues]}
+        {
+            "verdict": found.verdict,
+            "reason": found.reason,
+            "venues": [_venue(venue) for venue in found.venues],
+            "pnl": {**pnl._asdict(), "compared": len(pnl.positions)},
+        }
     )
     result: Result = {
-        "msg": _sentence(found),
+        "msg": _sentence(found, pnl),
         **told,
         "breaks": recordable(found.breaks),
         "record": [event("positions.reconciled", told)],
@@ -89,8 +107,31 @@ def run(params: Params, _context: Context) -> Result:
     return result
 
 
+def _limits(params: Params) -> Limits:
+    try:
+        positions = parse_tolerances(params["tolerance"])
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    return Limits(positions, PnlTolerances(_amount(params, "entry_tolerance"), _amount(params, "pnl_tolerance_usd")))
+
+
+def _amount(params: Params, name: str) -> Decimal:
+    try:
+        amount = Decimal(params[name])
+    except InvalidOperation:
+        amount = Decimal("NaN")
+    if not (amount.is_finite() and amount >= 0):
+        raise UsageError(f"{name} must be a number of 0 or more, not {params[name]!r}")
+    return amount
+
+
+def _venue(venue: VenueReconciliation) -> dict[str, Any]:
+    """One venue's result as it is told; its P&L is told with the others'."""
+    return {field: value for field, value in venue._asdict().items() if field != "pnl"}
+
+
 def _settle(
-    venues: Sequence[VenueEntry], systems: Sequence[SystemEntry], tolerances: Tolerances, params: Params
+    venues: Sequence[VenueEntry], systems: Sequence[SystemEntry], limits: Limits, params: Params
 ) -> Reconciliation:
     """Read again and again until the two sides agree, or stand still and differ, or the time is up.
 
@@ -105,22 +146,23 @@ def _settle(
     compared: list[Reconciliation] = []
     while True:
         reads = [*reads, _read(venues, systems, share)][-params["reads"] :]
-        compared = [*compared, _compare(reads[-1], tolerances)][-params["reads"] :]
+        compared = [*compared, _compare(reads[-1], limits)][-params["reads"] :]
         found = settled(compared)
-        still = len(reads) == params["reads"] and reads[-1].known() and all(read == reads[-1] for read in reads)
+        still = len(reads) == params["reads"] and reads[-1].known()
+        still = still and all(read.holdings() == reads[-1].holdings() for read in reads)
         if found.verdict == "reconciled" or still or deadline.remaining() < params["interval"] + share:
             return found
         time.sleep(params["interval"])
 
 
-def _compare(read: Read, tolerances: Tolerances) -> Reconciliation:
+def _compare(read: Read, limits: Limits) -> Reconciliation:
     try:
-        return reconcile(read.system, read.venues, tolerances)
+        return reconcile(read.system, read.venues, limits.positions, limits.pnl)
     except (ValueError, ArithmeticError) as error:
         # One side said what no side can mean: it counts as not having said anything.
         why = f"the books cannot be compared: {error}"
         unsaid = [Book(book.exchange, None, None, why) for book in read.venues]
-        return reconcile(unsaid, read.venues, tolerances)
+        return reconcile(unsaid, read.venues)
 
 
 # Reading ------------------------------------------------------------------------------------------------------------
@@ -167,32 +209,60 @@ def _venue_book(name: str, answer: Answer[VenueAnswer]) -> Book:
         LiveOrder(name, order.id, order.client_id, order.symbol, order.side, order.qty, order.price, order.line)
         for order in answer.value.orders
     ]
-    return Book(name, positions, orders)
+    valued = [
+        Valued(
+            name,
+            held.line,
+            held.symbol,
+            held.qty,
+            held.avg_price,
+            held.unrealized_pnl,
+            held.pnl_asset,
+            held.mark_price,
+            held.unit,
+            held.notional_usd,
+        )
+        for held in answer.value.positions
+    ]
+    return Book(name, positions, orders, valued=valued)
 
 
 def _system_book(name: str, system: str, answer: Answer[SystemAnswer]) -> Book:
     """What one trading system believes of one exchange; where it lists nothing of it, it believes that it is flat."""
     if answer.value is None:
         return Book(name, None, None, f"{system}: {answer.error}")
-    positions = [HeldPosition(*held) for held in answer.value.positions if held.exchange == name]
+    here = [held for held in answer.value.positions if held.exchange == name]
+    positions = [HeldPosition(name, held.account, held.symbol, held.qty) for held in here]
+    valued = [
+        Valued(name, held.account, held.symbol, held.qty, held.avg_price, held.unrealized_pnl_usd) for held in here
+    ]
     orders = [
         LiveOrder(name, order.id, order.client_id, order.symbol, order.side, order.qty, order.price, order.account)
         for order in answer.value.orders
         if order.exchange == name
     ]
-    return Book(name, positions, orders)
+    return Book(name, positions, orders, valued=valued)
 
 
 def _without_accounts(book: Book) -> Book:
     """For a trading system that does not say in which account it holds something: the exchange as a whole."""
     if book.positions is None:
         return book
-    return book._replace(positions=[held._replace(account="") for held in book.positions])
+    return book._replace(
+        positions=[held._replace(account="") for held in book.positions],
+        valued=[held._replace(account="") for held in book.valued],
+    )
 
 
-def _sentence(found: Reconciliation) -> str:
+def _sentence(found: Reconciliation, pnl: Pnl) -> str:
     if found.verdict == "reconciled":
-        return found.reason
+        return f"{found.reason}; {_pnl_sentence(pnl)}"
     told = [broken.sentence for broken in found.breaks[:TOLD]]
     more = len(found.breaks) - len(told)
     return "NOT RECONCILED: " + "; ".join([found.reason, *told, *([f"and {more} more"] if more > 0 else [])])
+
+
+def _pnl_sentence(pnl: Pnl) -> str:
+    told = [f"P&L of {len(pnl.positions)} agrees"] if pnl.positions else []
+    told += [f"that of {len(pnl.not_compared)} could not be compared"] if pnl.not_compared else []
+    return " and ".join(told) or "no P&L to compare"

@@ -72,14 +72,20 @@ class OpenOrder(NamedTuple):
 
 
 class Position(NamedTuple):
-    """A holding: a derivative position, or a spot asset's balance. ``qty`` is signed (short is negative)."""
+    """A holding: a derivative position, or a spot asset's balance. ``qty`` is signed (short is negative).
+
+    What it is worth is None where the venue does not state it: of a spot balance, nothing is.
+    """
 
     symbol: str
     line: str
     qty: Decimal
-    avg_price: Decimal | None = None
-    unrealized_pnl: Decimal | None = None
+    avg_price: Decimal | None = None  #: at which it was entered
+    unrealized_pnl: Decimal | None = None  #: in pnl_asset, at mark_price
     unit: str = "base"  #: what qty counts: "base" | "contract" | "usd"
+    mark_price: Decimal | None = None
+    pnl_asset: str = ""  #: as the venue calls it; "" where that is not known
+    notional_usd: Decimal | None = None  #: its size in US dollars, where the venue states that and qty does not tell it
 
 
 class Balance(NamedTuple):

@@ -149,6 +149,8 @@ def _position(row: schema.Row) -> Position:
         qty=schema.decimal(row, "positionAmt", where),
         avg_price=schema.decimal(row, "entryPrice", where),
         unrealized_pnl=schema.decimal(row, "unRealizedProfit", where),
+        mark_price=schema.decimal(row, "markPrice", where),
+        pnl_asset=schema.text(row, "marginAsset", where),
     )
 
 

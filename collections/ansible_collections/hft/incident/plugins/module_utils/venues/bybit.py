@@ -170,9 +170,7 @@ class Bybit(Venue):
         }
         wanted = [(line, call) for line in self.lines if line in listings for call in listings[line]]
         pages = at_once([partial(self._rows_or_none, line, call) for line, call in wanted])
-        held = [
-            _position(row, line, call.name) for (line, call), rows in zip(wanted, pages, strict=True) for row in rows
-        ]
+        held = [_position(row, line, call) for (line, call), rows in zip(wanted, pages, strict=True) for row in rows]
         if "spot" in self.lines:
             for coin in self._coins():
                 # Absent where the account cannot borrow.
@@ -287,18 +285,24 @@ def _order(row: Row, line: str, where: str) -> OpenOrder:
     )
 
 
-def _position(row: Row, line: str, where: str) -> Position:
+def _position(row: Row, line: str, call: Call) -> Position:
+    where = call.name
     size = schema.decimal(row, "size", where)
     side = schema.member(row, "side", where)
     if size and side not in ("Buy", "Sell"):
         raise MalformedReply(f"{where}: a position has no side")
+    symbol = schema.text(row, "symbol", where)
+    # Inverse contracts are settled in what they are named after ("BTCUSD"), options in one of the two dollars.
+    settled_in = symbol.partition("USD")[0] if line == "inverse" else str(call.params.get("settleCoin", "USDC"))
     return Position(
-        symbol=schema.text(row, "symbol", where),
+        symbol=symbol,
         line=line,
         qty=-size if side == "Sell" else size,
         avg_price=schema.decimal(row, "avgPrice", where) if size else None,
         unrealized_pnl=schema.decimal(row, "unrealisedPnl", where) if size else None,
         unit="usd" if line == "inverse" else "base",
+        mark_price=schema.decimal(row, "markPrice", where) if size else None,
+        pnl_asset=settled_in,
     )
 
 

@@ -258,13 +258,17 @@ def _position(row: schema.Row) -> Position:
     where = Deribit.POSITIONS.name
     symbol, kind = schema.text(row, "instrument_name", where), schema.text(row, "kind", where)
     size = abs(schema.decimal(row, "size", where))
+    # Linear ones name both of their assets and are settled in the second: BTC_USDC-PERPETUAL.
+    base, linear, quote = symbol.partition("-")[0].partition("_")
     return Position(
         symbol=symbol,
         line=kind,
         qty=-size if schema.text(row, "direction", where) == "sell" else size,
         avg_price=schema.decimal(row, "average_price", where),
         unrealized_pnl=schema.decimal(row, "floating_profit_loss", where),
-        unit="usd" if kind == "future" and "_" not in symbol else "base",  # linear ones name both: BTC_USDC-PERPETUAL
+        unit="usd" if kind == "future" and not linear else "base",
+        mark_price=schema.decimal(row, "mark_price", where),
+        pnl_asset=quote if linear else base,
     )
 
 

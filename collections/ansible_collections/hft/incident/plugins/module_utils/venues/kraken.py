@@ -278,13 +278,19 @@ def _limit(descr: Row, kind: str, where: str) -> Decimal | None:
 def _position(row: Row, where: str) -> Position:
     volume = schema.decimal(row, "vol", where)
     qty = volume - schema.decimal(row, "vol_closed", where)
+    pair = schema.text(row, "pair", where)
     return Position(
-        symbol=_altname(schema.text(row, "pair", where)),
+        symbol=_altname(pair),
         line="margin",
         qty=qty if schema.text(row, "type", where) == "buy" else -qty,
         avg_price=schema.decimal(row, "cost", where) / volume if volume else None,
-        unrealized_pnl=schema.decimal(row, "net", where) if "net" in row else None,
+        unrealized_pnl=schema.decimal(row, "net", where) if "net" in row else None,  # told only where it calculates
+        pnl_asset=_quote(pair),
     )
+
+
+def _quote(pair: str) -> str:
+    return next((asset for end, asset in QUOTES.items() if pair.endswith(end)), "")
 
 
 def _fill(txid: str, row: Row, where: str) -> Fill:
@@ -297,7 +303,7 @@ def _fill(txid: str, row: Row, where: str) -> Fill:
         qty=schema.decimal(row, "vol", where),
         price=schema.decimal(row, "price", where),
         fee=schema.decimal(row, "fee", where),
-        fee_asset=next((asset for end, asset in QUOTES.items() if pair.endswith(end)), ""),
+        fee_asset=_quote(pair),
         at_ms=_ms(row, "time", where),
     )
 

@@ -191,6 +191,7 @@ def _position(row: Row, where: str) -> Position:
         avg_price=schema.decimal(row, "price", where),
         unrealized_pnl=None if row.get("unrealizedPnl") is None else schema.decimal(row, "unrealizedPnl", where),
         unit=UNITS.get(_line(symbol), "contract"),
+        pnl_asset=str(row.get("pnlCurrency") or ""),
     )
 
 

@@ -340,6 +340,10 @@ def _position(row: Row, where: str) -> Position:
         avg_price=schema.decimal(row, "avgPx", where) if qty else None,
         unrealized_pnl=schema.decimal(row, "upl", where) if qty else None,
         unit="base" if line == "MARGIN" else "contract",
+        mark_price=schema.decimal(row, "markPx", where) if qty else None,
+        # In which of its two currencies a margin position's profit is counted depends on its side and mode.
+        pnl_asset="" if line == "MARGIN" or not qty else schema.text(row, "ccy", where),
+        notional_usd=schema.decimal(row, "notionalUsd", where) if qty else None,
     )
 
 
