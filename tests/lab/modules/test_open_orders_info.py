@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.hft.incident.plugins.module_utils.steps import open_orders_info
+from ansible_collections.hft.incident.plugins.module_utils.steps import killswitch, open_orders_info
 
 from ..venues_host import Host, venue_host
 from .steps import Arguments, Ran, run, seed, writes
@@ -126,3 +126,22 @@ def test_a_secret_in_clear_is_refused_and_not_repeated(given: Arguments) -> None
     assert seen.outcome == "usage"
     assert "api_secret" in seen["msg"]
     assert "5a1tc0ffee" not in str(seen.result)
+
+
+def test_orders_beside_a_line_that_cannot_be_listed_are_no_list_but_a_kill_cancels_by_them(
+    given: Arguments, host: Host
+) -> None:
+    """ccxt lists Binance's isolated margin by symbol only."""
+    alpha = host.venues["alpha"]
+    for _ in range(3):
+        alpha.place_one("BTCUSDT")
+    venues = [given.venue("alpha", "ccxt:binance", product_lines=["spot", "isolated"])]
+    seen = ask(given, venues=venues)
+    (row,) = seen["venues"]
+    assert (seen["known"], row["count"], row["orders"]) == (False, None, [])
+    assert "3 open orders are known" in row["error"]
+    done = run(killswitch, venues=venues, reason="a test", interval=0.01, timeout=3.0)
+    assert alpha.exchange.open_orders() == []
+    (told,) = done.recorded("kill.verified")
+    (killed,) = told["venues"]
+    assert (killed["verdict"], killed["open_before"]) == ("unknown", 3)

@@ -27,6 +27,7 @@ from ansible_collections.hft.incident.plugins.module_utils.venues.errors import 
     Banned,
     ClockSkew,
     MalformedReply,
+    PartialListing,
     RateLimited,
     Rejected,
     Unavailable,
@@ -125,7 +126,13 @@ def test_isolated_margin_is_a_line_that_nothing_can_be_proven_of() -> None:
     assert "isolated" in for_exchange("binance").all_lines
     with pytest.raises(Rejected, match="by symbol only"):
         driver("binance", Stub.saying([]), ("spot", "isolated")).open_orders()
-    assert len(driver("binance", Stub.saying([ORDER]), ("spot", "isolated")).open_orders()) == 1
+
+
+def test_orders_found_beside_a_line_that_is_refused_are_no_listing_and_are_not_lost() -> None:
+    """A kill cancels by them; nobody may take them for all that is open."""
+    with pytest.raises(PartialListing, match=r"by symbol only.*; 1 open orders are known") as caught:
+        driver("binance", Stub.saying([ORDER]), ("spot", "isolated")).open_orders()
+    assert [(order.id, order.symbol) for order in caught.value.orders] == [("28", "BTCUSDT")]
 
 
 ORDER = {
@@ -297,6 +304,26 @@ def test_derivative_positions_are_signed_and_no_false_empty() -> None:
         driver("krakenfutures", Stub.saying({"result": "success"}), ("swap.linear",)).positions()
     with pytest.raises(MalformedReply):
         driver("bybit", Stub.saying({"retCode": 0, "result": {}}), ("swap.linear",)).positions()
+
+
+@pytest.mark.parametrize("size", [None, "", "lots"])
+def test_a_position_without_a_size_proves_nothing(size: str | None) -> None:
+    row = {"symbol": "BTCUSDT", "side": "Sell", "size": size, "positionIdx": 0, "avgPrice": "90000"}
+    result = {"list": [row], "nextPageCursor": "", "category": "linear"}
+    with pytest.raises(MalformedReply):
+        driver("bybit", Stub.saying({"retCode": 0, "result": result, "time": 1}), ("swap.linear",)).positions()
+
+
+def test_what_a_position_is_worth_comes_along_where_ccxt_knows_it() -> None:
+    row = {"symbol": "BTCUSDT", "side": "Buy", "size": "1", "positionIdx": 0, "avgPrice": "90000"}
+    result = {"list": [{**row, "markPrice": "90010", "unrealisedPnl": "10"}, row], "category": "linear"}
+    told, silent = (
+        driver("bybit", Stub.saying({"retCode": 0, "result": result}), ("swap.linear",))
+        ._desks["swap.linear"]
+        .positions()
+    )
+    assert (told.avg_price, told.unrealized_pnl, told.mark_price) == (Decimal(90000), Decimal(10), Decimal(90010))
+    assert (silent.unrealized_pnl, silent.mark_price, silent.pnl_asset) == (None, None, "")
 
 
 def test_balances_are_exact_and_leave_out_what_is_zero() -> None:

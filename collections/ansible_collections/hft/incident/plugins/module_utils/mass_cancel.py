@@ -18,7 +18,7 @@ from .secret_ref import SecretError
 from .settings import SettingsError, VenueEntry
 from .venues import open_venue
 from .venues.api import OpenOrder, Venue
-from .venues.errors import AuthError, Banned, RateLimited, VenueError
+from .venues.errors import AuthError, Banned, PartialListing, RateLimited, VenueError
 
 #: The longest pause (s) between two mass cancels while orders are still listed.
 LAST_CANCEL_PAUSE_S = 0.25
@@ -144,7 +144,12 @@ class MassCancel:
 
     def _list(self, venue: Venue) -> None:
         """One valid listing; raises VenueError where there is none."""
-        orders = venue.open_orders()
+        try:
+            orders = venue.open_orders()
+        except PartialListing as listing:
+            if not listing.orders:
+                raise
+            orders = list(listing.orders)  # not all that is open, but enough to know that it is, and to cancel by
         with self._together:
             self._seen.update(_identity(order) for order in orders)
             self._live, self._current, self._error = orders, True, None

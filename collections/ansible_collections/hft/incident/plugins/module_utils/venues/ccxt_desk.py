@@ -109,17 +109,19 @@ class Desk:
         where = f"{self.venue.driver}: positions ({self.line.name})"
         positions = []
         for row in self._listing("fetch_positions"):
-            size = abs(number(row.get("contracts"), where))
+            # Told as null it would be 0, and a position that nobody sees.
+            size = abs(schema.decimal({"contracts": _exact(row.get("contracts"))}, "contracts", where))
             positions.append(
                 Position(
                     symbol=schema.text(row, "symbol", where),
                     line=self.line.name,
                     qty=-size if row.get("side") == "short" else size,
-                    avg_price=number(row["entryPrice"], where) if row.get("entryPrice") is not None else None,
-                    unrealized_pnl=number(row["unrealizedPnl"], where)
-                    if row.get("unrealizedPnl") is not None
-                    else None,
+                    avg_price=_figure(row, "entryPrice", where),
+                    unrealized_pnl=_figure(row, "unrealizedPnl", where),
                     unit="contract",
+                    mark_price=_figure(row, "markPrice", where),
+                    # ccxt's own name of a contract ends in what it is settled in; the venue's own does not tell it.
+                    pnl_asset=schema.text(row, "symbol", where).partition(":")[2].partition("-")[0],
                 )
             )
         return [position for position in positions if position.qty]
@@ -344,6 +346,11 @@ class _NeedsMarketsError(Exception):
 def number(value: Any, where: str) -> Decimal:
     """ccxt's amounts, which may be missing: 0 then. What is there and no number is a reply that proves nothing."""
     return Decimal(0) if value is None else schema.decimal({"amount": _exact(value)}, "amount", where)
+
+
+def _figure(row: schema.Row, name: str, where: str) -> Decimal | None:
+    """What ccxt may not know of a position."""
+    return None if row.get(name) is None else number(row[name], where)
 
 
 def _exact(value: Any) -> Any:

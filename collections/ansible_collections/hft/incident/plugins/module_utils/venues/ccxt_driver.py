@@ -3,11 +3,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """``ccxt:<id>``: the other hundred venues through ccxt, which signs and parses; every byte goes over our HTTP seam.
 
-An empty listing counts only where ``ccxt_proof`` shows that it is the venue's, and of the whole line: ccxt asks Bybit for
-one settle coin, OKX for one kind of algo order, Deribit for one currency, where the caller said "all". The orders that
-are found are returned all the same, so that they can be cancelled; a listing is one page of each line here. So prefer
-the native dialect where there is one, and name the account's ``product_lines`` where there is none: the fewer lines,
-the more can be proven.
+An empty listing counts only where ``ccxt_proof`` shows that it is the venue's, and of the whole line: ccxt asks Bybit
+for one settle coin, OKX for one kind of algo order, Deribit for one currency, where the caller said "all". Where a line
+cannot be listed, the orders of the others travel in the error, so that they can be cancelled; a listing is one page of
+each line here. So prefer the native dialect where there is one, and name the account's ``product_lines`` where there is
+none: the fewer lines, the more can be proven.
 
 Markets are not loaded (a venue in trouble may not serve them, and they take seconds) unless ccxt cannot do without.
 """
@@ -25,7 +25,7 @@ from . import schema
 from .api import Balance, Call, CancelReply, Fill, OpenOrder, Position, SystemStatus, Ticker, Venue
 from .ccxt_desk import Desk, number
 from .ccxt_features import Line, cancels_by_symbol_only, first_origin, lines
-from .errors import Banned, Rejected, VenueError
+from .errors import Banned, PartialListing, Rejected, VenueError
 from .schema import Json
 
 
@@ -90,8 +90,10 @@ class CcxtVenue(Venue):
         )
 
     def open_orders(self) -> list[OpenOrder]:
-        """Empty only where every line's reply was shown to be an empty listing of the whole line; raises Rejected
-        where nothing was found and a line cannot be shown to be empty."""
+        """Every line's; empty only where each reply was shown to be an empty listing of the whole line.
+
+        Raises Rejected where a line cannot be listed, PartialListing where the others have orders all the same.
+        """
         found: dict[tuple[str, str], OpenOrder] = {}
         doubt: Rejected | None = None
         for desk in self._desks.values():
@@ -103,9 +105,13 @@ class CcxtVenue(Venue):
                     continue
                 for order in orders:
                     found.setdefault((order.symbol, order.id), order)  # lines overlap at some venues: the first has it
-        if doubt is not None and not found:
+        if doubt is None:
+            return list(found.values())
+        if not found:
             raise doubt
-        return list(found.values())
+        raise PartialListing(
+            f"{doubt}; {len(found)} open orders are known", code=doubt.code, orders=list(found.values())
+        )
 
     def cancel_all(self, orders: Sequence[OpenOrder]) -> CancelReply:
         """Every line is tried; one that failed is a rejection beside the others, unless all did."""
