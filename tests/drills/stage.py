@@ -193,16 +193,18 @@ class Stage:
         return resumed._replace(newest=held.newest)
 
     @contextmanager
-    def when(self, kind: str, act: Callable[[], None]) -> Iterator[None]:
-        """``act`` as soon as an event of this kind stands in the record of the next incident; fails where none came."""
+    def when(self, kind: str, act: Callable[[], None], resumed: Incident | None = None) -> Iterator[None]:
+        """``act`` as soon as an event of this kind stands in the record of the next incident, or anew in that of
+        ``resumed``; fails where none came."""
         known = {incident.id for incident in self.incidents()}
+        old = len(resumed.journal.events()) if resumed else 0
         over = threading.Event()
         caught: list[BaseException] = []
 
         def seen() -> bool:
             with suppress(IncidentError):  # a journal of which the first line is just being written
-                fresh = [incident for incident in self.incidents() if incident.id not in known]
-                return any(event.kind == kind for incident in fresh for event in incident.journal.events())
+                fresh = [resumed] if resumed else [each for each in self.incidents() if each.id not in known]
+                return any(event.kind == kind for each in fresh for event in each.journal.events()[old:])
             return False
 
         def watch() -> None:
@@ -224,14 +226,14 @@ class Stage:
             raise caught[0]
 
     @contextmanager
-    def healing(self, before: Callable[[], None] = lambda: None) -> Iterator[None]:
+    def healing(self, resumed: Incident | None = None, before: Callable[[], None] = lambda: None) -> Iterator[None]:
         """The venue comes back once the response waits for it; ``before`` is called in the middle of that wait."""
 
         def heal() -> None:
             before()
             self.exchange.clear_faults()
 
-        with self.when("venue.watched", heal):
+        with self.when("venue.watched", heal, resumed):
             yield
 
     def secrets(self) -> set[str]:

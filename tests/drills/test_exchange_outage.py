@@ -282,7 +282,7 @@ def test_a_containment_that_is_not_proven_is_not_done_although_no_step_failed(la
     assert "not proven safe: binance is open" in ran.err
 
 
-def test_a_playbook_killed_in_the_middle_of_containment_leaves_a_record_and_the_next_run_contains(lab: Stage) -> None:
+def test_a_playbook_killed_in_the_middle_of_containment_is_resumed_and_everything_comes_back(lab: Stage) -> None:
     lab.break_it({"kind": "cancel_ignored"}, {"kind": "status", "op": "time"}, {"kind": "feed_stops"})
     process = lab.command("ansible-playbook", f"playbooks/{TYPE}.yml", exchange="binance")
     with lab.when("venue.reported", process.kill):
@@ -295,15 +295,38 @@ def test_a_playbook_killed_in_the_middle_of_containment_leaves_a_record_and_the_
     lab.exchange.clear_faults()
     for fault in BREAKS:
         lab.exchange.inject(**fault)
+    with lab.healing(first.incident):
+        held = lab.finish(lab.start("hft-incident", "resume", first.incident.id))
+    assert held.code == 4, held.out + held.err
+    # What the first run closed when it died, it had written down before.
+    assert [inverse.module for inverse in held.state.inverses][-1] == "hft.incident.exchange"
+    assert lab.running().isdisjoint(AT_BINANCE)
+    done = lab.allowed("wrapper", held)
+    assert (done.code, done.outcome, done.state.is_open) == (0, "done", False), done.out + done.err
+    assert lab.running() >= AT_BINANCE
+    lab.well()
+
+
+def test_what_two_incidents_hold_is_opened_only_by_taking_it_over_on_purpose(lab: Stage) -> None:
+    lab.break_it()
+    first = lab.wrapper("--until", "contain", exchange="binance")
     with lab.healing():
         second = lab.wrapper(exchange="binance")
-    assert second.state.venues["binance"].verdict == "clear"
-    # What the first had closed when it died, it had not yet written down; the second found it closed and leaves it so.
-    # So it ends as not proven, and says what stands in the way of trading.
-    assert (second.code, second.outcome) == (3, "unproven"), second.out + second.err
-    assert "switched off in our trading system" in second.reason
-    assert second.state.is_open
+    assert second.code == 4, second.out + second.err
+
+    held = lab.finish(lab.start("hft-incident", "resume", first.incident.id))._replace(newest=first.newest)
+    refused = lab.allowed("wrapper", held)
+    assert refused.code == 4, refused.out + refused.err
+    assert f"--take-from {second.incident.id}" in refused.reason
+    assert lab.running().isdisjoint(AT_BINANCE)
     assert not lab.system.exchanges()["binance"].enabled
+
+    words = ("resume", first.incident.id, "--take-from", second.incident.id)
+    done = lab.finish(lab.start("hft-incident", *words))._replace(newest=first.newest)
+    assert done.code == 0, done.out + done.err
+    assert done.data("claims.taken_over")[0]["incident"] == second.incident.id
+    assert second.data("claims.given_up")[0]["incident"] == first.incident.id
+    assert lab.running() >= AT_BINANCE
 
 
 # Wrong from the start ------------------------------------------------------------------------------------------------
@@ -345,7 +368,7 @@ def test_without_an_exchange_the_playbook_is_refused_and_leaves_nothing_open(cal
     ("words", "said"),
     [
         (("--limit", "nohost"), "no hosts to target"),
-        (("--limit", "!localhost"), "no hosts to target"),
+        (("--limit", "!localhost"), "no host matches"),
         (("--tags", "nothing"), "no task ran at all"),
         (("-i", "empty.yml"), "is undefined"),
         (("-i", "missing.yml"), "is undefined"),
