@@ -76,7 +76,7 @@ def approve(
     gate: str,
     *,
     key: str | os.PathLike[str] | None = None,
-    home: Path | None = None,
+    home: str | os.PathLike[str] | None = None,
     show: Show | None = None,
 ) -> Approval:
     """Sign the approval of ``gate`` in ``incident`` (an id) and record it.
@@ -87,7 +87,7 @@ def approve(
     UsageError, with nothing recorded, where the approval would not count, and IncidentError where it cannot be
     recorded.
     """
-    found = find(incident, home)
+    found = find(incident, None if home is None else Path(home).absolute())
     try:
         asked, events = _asked(found, gate)
         path = _key(key or os.environ.get(ENV_KEY), asked.signers)

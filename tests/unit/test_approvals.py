@@ -69,6 +69,8 @@ CHANGES: dict[str, Line] = {
     "it crashed again": ("crash.classified", {"host": "h", "unit": "hft", "kind": "oom", "ended_at": "later"}),
     "the database takes no writes": ("database.probed", {"host": "db", "dbname": "hft", "verdict": "read_only"}),
     "another release is there": ("release.checked", {"host": "hft-1", "verdict": "not_approved"}),
+    "it took over from another": ("claims.taken_over", {"incident": "inc-2", "things": [{"name": "alpha"}]}),
+    "it gave up to another": ("claims.given_up", {"incident": "inc-2", "things": [{"name": "alpha"}]}),
     "there is more to undo": ("inverse.registered", {"id": "i2", "describe": "enable alpha"}),
     "something was undone": ("inverse.applied", {"id": "i1"}),
     "it is worse than it seemed": ("severity.set", {"severity": 1}),

@@ -221,6 +221,8 @@ _FACTS: Mapping[str, Callable[[Mapping[str, Any]], Facts]] = {
     "database.probed": _fields("database", ("host", "dbname"), ("verdict",)),
     "release.checked": _fields("release", ("host",), ("verdict",)),
     "service.changed": _fields("service", ("host", "unit"), ("state",)),
+    "claims.taken_over": _fields("taken over from", ("incident",), ("things",)),
+    "claims.given_up": _fields("given up to", ("incident",), ("things",)),
     "inverse.registered": lambda data: [(f"to undo {data.get('id')}", data.get("describe") or data.get("module"))],
     "inverse.applied": lambda data: [(f"to undo {data.get('id')}", None)],
 }
