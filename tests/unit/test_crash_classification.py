@@ -193,6 +193,12 @@ def test_a_fault_that_the_kernel_logged_under_a_threads_number_is_ours_at_the_mo
     assert other_end.kind == "unknown"
 
 
+@pytest.mark.parametrize(("ago", "kind"), [(-30, "out_of_memory"), (30, "out_of_memory"), (120, "killed_by_signal")])
+def test_the_kernels_own_clock_may_differ_a_little(ago: float, kind: str) -> None:
+    line = kernel(f"Out of memory: Killed process {PID} (hft) total-vm:1kB", at=ENDED - ago)
+    assert classify(life("killed 9", started=ENDED - 0.1), [line]).kind == kind
+
+
 def test_what_the_service_manager_says_counts_also_without_the_units_properties() -> None:
     lines = [Line(MANAGER, "journal", f"{UNIT}: Main process exited, code=dumped, status=11/SEGV", ENDED)]
     found = classify(Life(UNIT, PID), lines)

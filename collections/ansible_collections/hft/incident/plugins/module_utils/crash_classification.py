@@ -38,6 +38,8 @@ from .redaction import scrub_text
 CHAIN_GAP_S = 60.0
 #: What is said of a death comes so much (s) after it at the latest.
 AFTER_DEATH_S = 5.0
+#: The kernel's log has a clock of its own that runs away from the others (s); its lines name their process.
+KERNEL_CLOCK_S = 60.0
 #: A thread's fault is logged under the thread's own number: it is ours when it stands so near (s) to our death by it.
 SAME_MOMENT_S = 2.0
 #: As many lines of each sort are shown, and as much (characters) of each.
@@ -221,9 +223,12 @@ def _in_life(life: Life, line: Line) -> bool:
         return line.life == life.invocation
     if line.at is None:
         return line.origin not in (KERNEL, MANAGER)  # of a file that was cut at its last start
-    slack = WHOLE_SECOND if line.at == int(line.at) else 0.0
-    after = life.started is None or line.at + slack >= life.started
-    return after and (life.ended is None or line.at <= life.ended + AFTER_DEATH_S)
+    if line.origin == KERNEL:
+        before, after = KERNEL_CLOCK_S, KERNEL_CLOCK_S
+    else:
+        before, after = WHOLE_SECOND if line.at == int(line.at) else 0.0, AFTER_DEATH_S
+    began = life.started is None or line.at + before >= life.started
+    return began and (life.ended is None or line.at <= life.ended + after)
 
 
 def _without_quiet(lines: Sequence[Line]) -> list[Line]:

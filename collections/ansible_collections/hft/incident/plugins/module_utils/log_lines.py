@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from .crash_patterns import KERNEL, MANAGER, PROGRAM
 
 #: Longer lines are cut (characters): what proves something stands at the beginning.
-LONGEST = 2000
+LONGEST = 1000
 #: A time without a fraction may be earlier than what it stands for (s).
 WHOLE_SECOND = 1.0
 
@@ -142,27 +142,26 @@ def file_lines(tail: Tail, most: int, now: float) -> list[Line]:
     """The last ``most`` lines. One without a time has that of the line before it, and is ``quiet`` where that line is
     marked as less than an error: it may be the traceback of something that the program coped with."""
     rows = tail.data.split(b"\n")
-    if rows and not rows[-1]:
+    if not rows[-1]:
         rows.pop()
-    skipped = 1 if tail.offset and rows else 0  # the first one is cut
+    first = max(len(rows) - most, 1 if tail.offset else 0)  # the first row of a tail is cut
+    position = tail.offset + sum(len(row) + 1 for row in rows[:first])
     lines: list[Line] = []
-    position = tail.offset
     at: float | None = None
     quiet = False
-    for number, row in enumerate(rows, 1):
+    for number, row in enumerate(rows[first:], first + 1):
         start, position = position, position + len(row) + 1
-        if number <= skipped or not row.strip():
+        if not row.strip():
             continue
         text = _text(row)
-        own = time_of(text, now)
-        low = below_error(text)
+        own, low = time_of(text, now), below_error(text)
         continued = own is None and low is None
         if not continued:
             quiet = bool(low)
         at = at if own is None else own
         place = f"byte {start}" if tail.offset else f"line {number}"
         lines.append(Line(PROGRAM, tail.path, text, at, place, quiet=continued and quiet))
-    return lines[-most:] if most > 0 else []
+    return lines
 
 
 def since_marker(lines: Sequence[Line], marker: re.Pattern[str]) -> list[Line] | None:
@@ -230,7 +229,7 @@ def kmsg_lines(records: Iterable[bytes], boot: float) -> list[Line]:
         head, _, body = record.partition(b";")
         fields = head.split(b",")
         micros = _number(fields[2].decode("ascii", "replace")) if len(fields) > 2 else None
-        at = None if micros is None else boot + micros / 1_000_000
+        at = None if micros is None else round(boot + micros / 1_000_000, 1)  # that clock is no better
         text = _text(body.split(b"\n", 1)[0])
         if text:
             lines.append(Line(KERNEL, "kernel", text, at, iso(at) or ""))

@@ -81,7 +81,7 @@ def run(params: Params, _context: Context) -> Result:
     not_seen: list[str] = []
     properties = _properties(settings, not_seen)
     journal = _journal(settings, not_seen)
-    facts, life = _life(settings, properties, journal)
+    facts, life = _life(settings, properties, journal, not_seen)
     lines = [*journal, *_kernel(settings, not_seen), *_logs(settings, life, not_seen)]
     process = None if facts is None else Process(facts.pid, facts.state, params["answering"])
     # What a process of months logged long ago has no part in its death.
@@ -156,11 +156,14 @@ def _properties(settings: Settings, not_seen: list[str]) -> dict[str, str]:
 
 
 def _life(
-    settings: Settings, properties: Mapping[str, str], journal: Sequence[Line]
+    settings: Settings, properties: Mapping[str, str], journal: Sequence[Line], not_seen: list[str]
 ) -> tuple[ProcessFacts | None, Life]:
     """The last life of the main process, and what it is now where it lives."""
     pid = _number(properties.get("MainPID")) or 0
-    return process_facts(pid) if pid else None, life_of(settings.unit, properties, journal, settings.now)
+    facts = process_facts(pid) if pid else None
+    if pid and facts is None:
+        not_seen.append(f"process {pid}: the service manager calls it the unit's, and it cannot be seen here")
+    return facts, life_of(settings.unit, properties, journal, settings.now)
 
 
 def life_of(unit: str, properties: Mapping[str, str], journal: Sequence[Line], now: float) -> Life:
