@@ -215,7 +215,7 @@ def doors(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 #: What differs between any two runs.
 VOLATILE = re.compile(
-    r".*_(ms|us|s|bytes|percent|available)|avg\d+|running|tasks|started_at|requests|url|base_url|manifest_sha256"
+    r".*_(ms|us|s|bytes|percent|available)|avg\d+|running|tasks|started_at|requests|url|base_url|not_counted|manifest_sha256"
 )
 #: What Ansible adds to a result on one of its ways.
 ADDED = {"invocation", "exception", "warnings", "deprecations"}

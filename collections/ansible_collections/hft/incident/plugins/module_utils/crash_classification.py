@@ -168,7 +168,7 @@ def classify(life: Life, lines: Iterable[Line], process: Process | None = None) 
         crashes,
         _shown(because),
         _shown(sign for sign in signs if id(sign) not in chosen),
-        _shown(strangers),
+        _shown(strangers[-SHOWN:]),
         tuple(contradictions),
     )
 
