@@ -40,7 +40,7 @@ class Bybit(Dialect):
         instrument("BTCUSDT", "linear", "BTC", "USDT", "90000"),
         instrument("ETHUSDT", "linear", "ETH", "USDT", "3000"),
         instrument("BTCPERP", "linear", "BTC", "USDC", "90000"),
-        instrument("BTCUSD", "inverse", "BTC", "USD", "90000"),
+        instrument("BTCUSD", "inverse", "BTC", "USD", "90000", inverse=True),
         instrument("BTC-25DEC26-90000-C-USDT", "option", "BTC", "USDT", "5000"),
         instrument(SPOT_PREFIX + "BTCUSDT", "spot", "BTC", "USDT", "90000", spot=True),
         instrument("SOLUSDT_SOL/USDT", "spread", "SOL", "USDT", "2000"),

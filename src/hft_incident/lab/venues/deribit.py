@@ -42,7 +42,8 @@ ERRORS: dict[str, tuple[int, int, str]] = {
 
 
 def traded(symbol: str, kind: str, base: str, quote: str, price: str, tick: str) -> Instrument:
-    return Instrument(symbol, kind, base, quote, Decimal(price), Decimal(tick), spot=kind == "spot")
+    inverse = kind == "future" and quote == "USD"
+    return Instrument(symbol, kind, base, quote, Decimal(price), Decimal(tick), spot=kind == "spot", inverse=inverse)
 
 
 class Deribit(Dialect):

@@ -123,5 +123,7 @@ def plain(number: Decimal) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def instrument(symbol: str, line: str, base: str, quote: str, price: str, *, spot: bool = False) -> Instrument:
-    return Instrument(symbol, line, base, quote, Decimal(price), spot=spot)
+def instrument(
+    symbol: str, line: str, base: str, quote: str, price: str, *, spot: bool = False, inverse: bool = False
+) -> Instrument:
+    return Instrument(symbol, line, base, quote, Decimal(price), spot=spot, inverse=inverse)

@@ -36,7 +36,10 @@ class Refusal(Exception):
 
 @dataclass(frozen=True)
 class Instrument:
-    """Something that trades. ``line`` is the product line in the venue's own word; a spot line changes two assets."""
+    """Something that trades. ``line`` is the product line in the venue's own word; a spot line changes two assets.
+
+    Of an ``inverse`` contract the quantity counts dollars, and what it makes is paid in the base asset.
+    """
 
     symbol: str
     line: str
@@ -45,6 +48,7 @@ class Instrument:
     price: Decimal
     tick: Decimal = Decimal("0.1")
     spot: bool = False
+    inverse: bool = False
 
 
 @dataclass
@@ -114,6 +118,22 @@ class Key:
     permissions: frozenset[str] = frozenset({"read", "trade"})
     last_nonce: int = 0
     recent: list[float] = field(default_factory=list)  # times of recent requests, for the rate limit
+
+
+def made(instrument: Instrument, qty: Decimal, entry: Decimal, price: Decimal) -> Decimal:
+    """What a signed quantity has made from its entry to this price."""
+    if not qty:
+        return Decimal(0)
+    return qty / entry - qty / price if instrument.inverse else (price - entry) * qty
+
+
+def average(instrument: Instrument, holding: Holding, added: Decimal, price: Decimal) -> Decimal:
+    """The entry price of a holding that grows: of an inverse one, that of the coins behind its dollars."""
+    held = abs(holding.qty)
+    if not instrument.inverse:
+        return (holding.avg_price * held + price * added) / (held + added)
+    coins = (held / holding.avg_price if held else Decimal(0)) + added / price
+    return (held + added) / coins
 
 
 class Exchange:
@@ -222,8 +242,9 @@ class Exchange:
             return [e for e in self.executions if e.at_ms >= since_ms]
 
     def unrealized_pnl(self, symbol: str) -> Decimal:
+        """In the quote asset; of an inverse contract in the base asset."""
         holding = self.holdings[symbol]
-        return (self.prices[symbol] - holding.avg_price) * holding.qty
+        return made(self.instruments[symbol], holding.qty, holding.avg_price, self.prices[symbol])
 
     def _fill(self, order: Order, price: Decimal) -> None:
         qty, instrument = order.remaining, order.instrument
@@ -241,11 +262,11 @@ class Exchange:
     def _trade_derivative(self, holding: Holding, signed: Decimal, price: Decimal, instrument: Instrument) -> None:
         after = holding.qty + signed
         if holding.qty * signed >= 0:
-            cost = holding.avg_price * abs(holding.qty) + price * abs(signed)
-            holding.avg_price = cost / abs(after) if after else Decimal(0)
+            holding.avg_price = average(instrument, holding, abs(signed), price)
         else:
             closed = min(abs(signed), abs(holding.qty)) * (1 if holding.qty > 0 else -1)
-            self.balances[instrument.quote] += (price - holding.avg_price) * closed
+            paid_in = instrument.base if instrument.inverse else instrument.quote
+            self.balances[paid_in] += made(instrument, closed, holding.avg_price, price)
             if holding.qty * after < 0:
                 holding.avg_price = price
         holding.qty = after

@@ -40,9 +40,9 @@ class KrakenFutures(Dialect):
     instruments: ClassVar = (
         instrument("PF_XBTUSD", "PF", "XBT", "USD", "90000"),
         instrument("PF_ETHUSD", "PF", "ETH", "USD", "3000"),
-        instrument("PI_XBTUSD", "PI", "XBT", "USD", "90000"),
+        instrument("PI_XBTUSD", "PI", "XBT", "USD", "90000", inverse=True),
         instrument("FF_XBTUSD_270326", "FF", "XBT", "USD", "91000"),
-        instrument("FI_XBTUSD_270326", "FI", "XBT", "USD", "91000"),
+        instrument("FI_XBTUSD_270326", "FI", "XBT", "USD", "91000", inverse=True),
     )
 
     def routes(self) -> Mapping[tuple[str, str], Route]:
@@ -185,7 +185,8 @@ class KrakenFutures(Dialect):
                     "size": number(abs(holding.qty)),
                     "unrealizedFunding": 0.0,
                     "unrealizedPnl": number(self.exchange.unrealized_pnl(symbol)),
-                    "pnlCurrency": "USD",
+                    # Told of the multi-collateral ones only.
+                    **({} if self.exchange.instruments[symbol].inverse else {"pnlCurrency": "USD"}),
                 }
                 for symbol, holding in self.exchange.holdings.items()
                 if holding.qty
