@@ -25,7 +25,12 @@ from tests.lab.waiting import wait_until
 
 from ansible_collections.hft.incident.plugins.module_utils.chain import Event
 from ansible_collections.hft.incident.plugins.module_utils.errors import IncidentError, UsageError
-from ansible_collections.hft.incident.plugins.module_utils.incident import Incident, open_incident, state_of
+from ansible_collections.hft.incident.plugins.module_utils.incident import (
+    Incident,
+    list_incidents,
+    open_incident,
+    state_of,
+)
 from ansible_collections.hft.incident.plugins.module_utils.journal import verify
 from ansible_collections.hft.incident.plugins.module_utils.run_lock import acquire, holder
 from hft_incident import Outcome, catalog, resume, takeover
@@ -106,6 +111,10 @@ class World:
     @property
     def events(self) -> list[Event]:
         return self.incident.journal.events()
+
+    def happened(self, kind: str) -> bool:
+        """Whether this is on record; there may be no record yet."""
+        return any(event.kind == kind for found in list_incidents(self.stage.home) for event in found.journal.events())
 
     def resume(self, **options: Any) -> Outcome:
         return resume(self.incident.id, home=self.stage.home, **options)
@@ -294,13 +303,13 @@ def test_an_incident_without_a_line_on_record_has_nothing_to_go_on_with(world: W
 
 def test_killed_before_the_playbook_began(world: World) -> None:
     world.allow()
-    world.kill_when(lambda: world.stage.home.is_dir() and world.stage.kinds())
+    world.kill_when(lambda: world.happened("incident.opened"))
     assert [event.kind for event in world.events] == ["incident.opened"]
     world.ended_well(world.resume())
 
 
 def test_killed_in_the_middle_of_a_line(world: World) -> None:
-    world.kill_when(lambda: world.stage.home.is_dir() and "strategies.stopped" in world.stage.kinds())
+    world.kill_when(lambda: world.happened("strategies.stopped"))
     path = Path(world.incident.journal.path)
     data = path.read_bytes()
     path.write_bytes(data[: len(data) - 40])
@@ -343,7 +352,7 @@ def test_killed_during_undo(world: World, then: str) -> None:
 
 def test_killed_between_the_gate_and_the_undo(world: World) -> None:
     world.allow("closed", "approved")
-    world.kill_when(lambda: world.stage.home.is_dir() and [e for e in world.events if e.data.get("play") == "Open"])
+    world.kill_when(lambda: world.happened("gate.asked") and [e for e in world.events if e.data.get("play") == "Open"])
     world.allow()
     world.ended_well(found := world.resume())
     assert world.entered(found) == ["Look", "Open", "End"]
@@ -351,7 +360,7 @@ def test_killed_between_the_gate_and_the_undo(world: World) -> None:
 
 def test_killed_after_the_incident_was_closed(world: World) -> None:
     world.allow()
-    world.kill_when(lambda: world.stage.home.is_dir() and "incident.closed" in world.stage.kinds())
+    world.kill_when(lambda: world.happened("incident.closed"))
     with pytest.raises(UsageError, match="was closed"):
         world.resume()
 
@@ -363,7 +372,7 @@ def test_killed_after_the_incident_was_closed(world: World) -> None:
 def busy(world: World) -> Iterator[World]:
     """A response that somebody else has started, in the middle of its work."""
     with world.stage.start_command() as wrapper:
-        wait_until(lambda: world.stage.home.is_dir() and "strategies.stopped" in world.stage.kinds(), 25)
+        wait_until(lambda: world.happened("strategies.stopped"), 25)
         yield world
         wrapper.kill()
 
@@ -410,7 +419,7 @@ def test_taking_over_ends_the_other_run_records_it_and_goes_on(busy: World) -> N
 
 def test_the_one_who_was_taken_over_is_told_and_spoils_nothing(world: World) -> None:
     with world.stage.start_command() as wrapper:
-        wait_until(lambda: world.stage.home.is_dir() and "strategies.stopped" in world.stage.kinds(), 25)
+        wait_until(lambda: world.happened("strategies.stopped"), 25)
         world.allow()
         found = world.resume(take_over=True)
         out, _ = wrapper.communicate(timeout=60)
@@ -442,6 +451,11 @@ def test_a_worker_that_outlived_its_killed_run_is_ended_before_the_next_one_acts
     hanging: list[str] = []
 
     def hang() -> str:
+        """The worker is in the middle of its request when its run is killed, and stays there."""
+        main = next(event.data["pid"] for event in world.events if event.kind == "run.started")
+        for pid in set(playbook_processes(world.stage)) - {main}:
+            os.kill(pid, signal.SIGSTOP)
+        os.kill(main, signal.SIGKILL)
         hanging.append("PUT /config")
         return "hang"
 
@@ -449,8 +463,7 @@ def test_a_worker_that_outlived_its_killed_run_is_ended_before_the_next_one_acts
     with world.stage.start_command() as wrapper:
         wait_until(lambda: hanging, 25)
         wrapper.kill()
-        os.kill(next(event.data["pid"] for event in world.events if event.kind == "run.started"), signal.SIGKILL)
-    assert playbook_processes(world.stage), "the worker is still at its request"
+    assert playbook_processes(world.stage), "the worker is still there"
     assert holder(world.incident.directory) is None
     world.system.on.clear()
     world.allow()
