@@ -205,6 +205,12 @@ def test_what_the_service_manager_says_counts_also_without_the_units_properties(
     assert (found.kind, found.confidence) == ("segmentation_fault", "proven")
 
 
+def test_that_a_signal_ended_it_is_proven_also_where_the_journal_says_it_too() -> None:
+    for lines in ([], said(f"{UNIT}: Main process exited, code=killed, status=9/KILL", origin=MANAGER)):
+        found = classify(life("killed 9"), lines)
+        assert (found.kind, found.confidence) == ("killed_by_signal", "proven")
+
+
 def test_a_unit_that_could_not_start_its_program_is_badly_configured() -> None:
     lines = said(f"{UNIT}: Failed at step EXEC spawning /opt/hft/bin/engine: No such file or directory", origin=MANAGER)
     assert classify(life("exited 203"), lines).kind == "bad_configuration"

@@ -187,7 +187,8 @@ def _end(life: Life, facts: Sequence[_Sign], signs: Sequence[_Sign]) -> tuple[st
         # A general sign of a signal's end is no better than the signal itself.
         because = [sign for sign in candidates if sign.kind == best.kind]
         if life.code and not facts:
-            because.append(_fact(best.kind, INDICATED, how, "how it ended"))
+            by_signal = best.kind == KILLED_BY_SIGNAL and life.signal
+            because.append(_fact(best.kind, PROVEN if by_signal else INDICATED, how, "how it ended"))
         return best.kind, sorted(because, key=lambda sign: -sign.priority), against
     if life.signal:
         return KILLED_BY_SIGNAL, [_fact(KILLED_BY_SIGNAL, PROVEN, how, "nothing tells why it got the signal")], against
