@@ -22,10 +22,13 @@ import yaml
 from ansible_collections.hft.incident.plugins.module_utils.deadline import Deadline
 from ansible_collections.hft.incident.plugins.module_utils.errors import IncidentError, UsageError
 from ansible_collections.hft.incident.plugins.module_utils.incident import Incident
-from ansible_collections.hft.incident.plugins.module_utils.kill_order import KillOrder, Report, checked
+from ansible_collections.hft.incident.plugins.module_utils.intents import register
+from ansible_collections.hft.incident.plugins.module_utils.kill_order import Closing, KillOrder, Report, checked
 from ansible_collections.hft.incident.plugins.module_utils.killswitch import kill
 from ansible_collections.hft.incident.plugins.module_utils.reading import answers
 from ansible_collections.hft.incident.plugins.module_utils.settings import Settings, SystemEntry
+from ansible_collections.hft.incident.plugins.module_utils.steps.killswitch import inverses_of
+from ansible_collections.hft.incident.plugins.module_utils.steps.undo import CONTROL_NODE
 from ansible_collections.hft.incident.plugins.module_utils.trading_system import Health, TradingSystem
 
 from .catalog import COLLECTION
@@ -71,7 +74,8 @@ def _fire(incident: Incident, condition: str, sources: Sequence[str], reason: st
         names = [venue.name for venue in order.venues]
         systems = [system.name for system in order.trading_systems]
         record("kill.ordered", {"by": BY, "reason": reason, "venues": names, "trading_systems": systems})
-        record("kill.verified", {"by": BY, **kill(order, partial(_report, record)).to_json()})
+        result = kill(order, partial(_report, record), partial(_closing, incident))
+        record("kill.verified", {"by": BY, **result.to_json()})
     except UsageError as error:
         record("fire_first.withheld", {"reason": f"left to the playbook: {error}"})
 
@@ -79,6 +83,11 @@ def _fire(incident: Incident, condition: str, sources: Sequence[str], reason: st
 def _report(record: Callable[[str, Mapping[str, Any]], None], said: Report) -> None:
     told = {"by": BY, "name": said.name, "state": said.state, "text": said.text, "ms": said.elapsed_ms}
     record("venue.reported", told)
+
+
+def _closing(incident: Incident, what: Closing) -> None:
+    """How to open again what this closes: the playbook's own step finds it closed, and would not know."""
+    register(incident, inverses_of(what), task=BY, host=CONTROL_NODE)
 
 
 def _nothing(_settings: Settings) -> None:

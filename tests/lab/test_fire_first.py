@@ -112,6 +112,8 @@ def test_one_silent_system_of_two_is_enough(tmp_path: Path, book: Host, incident
 def test_a_breach_asks_nobody(tmp_path: Path, book: Host, incident: Incident, system: StandIn) -> None:
     fire(incident, inventory(tmp_path, book, system.entry["url"]), "security_breach")
     assert not book.venues["alpha"].exchange.open_orders()
+    (release,) = state_of(incident.journal.events()).inverses
+    assert (release.describe, release.host) == ("release the killswitch of hft-1", "localhost")
 
 
 def test_other_types_wait_for_their_playbook(tmp_path: Path, book: Host, incident: Incident) -> None:
