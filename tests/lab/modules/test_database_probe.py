@@ -241,8 +241,24 @@ def test_a_locked_table_is_unknown_and_the_lock_is_the_cause(database: Database)
 
 def test_a_commit_that_waits_for_a_standby_that_is_not_there_is_not_proven(database: Database) -> None:
     with synchronous(database, "nobody"):
-        done = probe(database, timeout=3.0, require="writable")
-    assert (done["verdict"], done["cause"], done.outcome) == ("unknown", "not_replicated", "held")
+        done = probe(database, timeout=4.0, require="writable")
+    assert (done["verdict"], done["cause"], done.outcome) == ("unknown", "timeout", "held")
+    assert (done["left_behind"], tables(database)) == (None, [])
+
+
+def test_a_commit_whose_wait_for_a_standby_somebody_cancels_is_not_proven(database: Database) -> None:
+    """It is committed here, the server says, and may not have been anywhere else."""
+    waits = "SELECT pid FROM pg_stat_activity WHERE application_name = 'hft-incident' AND wait_event = 'SyncRep'"
+    done: list[Ran] = []
+    with synchronous(database, "nobody"):
+        prober = threading.Thread(target=lambda: done.append(probe(database, require="writable")))
+        prober.start()
+        ((backend,),) = wait_until(lambda: sql(database, waits))
+        sql(database, f"SELECT pg_cancel_backend({backend})")
+        prober.join()
+    assert (done[0]["verdict"], done[0]["cause"], done[0].outcome) == ("unknown", "not_replicated", "held")
+    assert "canceling wait for synchronous replication" in done[0]["reason"]
+    assert (done[0]["left_behind"], tables(database)) == (None, [])
 
 
 @contextmanager

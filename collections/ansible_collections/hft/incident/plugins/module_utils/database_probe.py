@@ -35,6 +35,8 @@ ANSWERS = ("writable", "read_only", "standby", "disk_full")
 TIDYING = 0.25
 #: What is left of a probe that was killed is removed by the next one after so long (s): it may still be at work.
 FORGOTTEN_S = 3600
+POLL_S = 0.02
+OURS = "FROM pg_stat_activity WHERE pid = %s AND usename = current_user AND application_name = 'hft-incident'"
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}(\.[A-Za-z_][A-Za-z0-9_]{0,39})?")
 #: In which way a server that answers said no.
 CAUSES = {
@@ -167,6 +169,7 @@ class _Probe:
             began = time.monotonic()
             self._stage = "writing"
             with self.server.transaction(self.deadline) as session:
+                self.server.backend = session.backend
                 name = self._table if look.table else self._own
                 if not look.table:
                     session.run("CREATE TABLE {} (id text)", self._own)
@@ -210,11 +213,24 @@ class _Probe:
 
     def tidy(self, deadline: Deadline) -> str | None:
         """Remove what may be there, in the time that is left; what could not be removed."""
-        with suppress(TimeoutError, _Fault, *self.server.errors):
-            in_time(lambda: self._remove(deadline), deadline)
+        with suppress(*self.server.errors):
+            in_time(lambda: self._end_and_remove(deadline), deadline)
         if self.placed:
             self.server.hang_up()
         return self.placed
+
+    def _end_and_remove(self, deadline: Deadline) -> None:
+        """First the session that hangs is ended: a commit that waits for a standby is not cut short by any timeout,
+        nor by our hanging up, and what it has written would show up after we had looked for it."""
+        hung = self.server.backend
+        with self.server.transaction(deadline) as session:
+            session.end(hung)
+        while True:
+            with self.server.transaction(deadline, read_only=True) as session:
+                if not session.lives(hung):
+                    break
+            time.sleep(POLL_S)
+        self._remove(deadline)
 
     def _looked(self) -> _Look:
         with self.server.transaction(self.deadline, read_only=True) as session:
@@ -226,7 +242,7 @@ class _Probe:
         look = self.seen
         if look is None or self.placed is None:
             return
-        with self.server.transaction(deadline) as session:
+        with self.server.transaction(deadline, commit="local") as session:
             if look.table:
                 session.run(
                     "DELETE FROM {} WHERE id = %s OR (id ~ '^hft-incident [0-9]+ ' "
@@ -279,6 +295,7 @@ class _Session:
     """One transaction; identifiers are quoted, values are sent apart from the statement."""
 
     def __init__(self, connection: Any, sql: Any) -> None:
+        self.backend: int = connection.info.backend_pid
         self._connection = connection
         self._sql = sql
 
@@ -301,6 +318,13 @@ class _Session:
         ).fetchone()
         return _Look(*row)
 
+    def end(self, backend: int | None) -> None:
+        """One of our own sessions, by its process number."""
+        self._connection.execute(f"SELECT pg_terminate_backend(pid) {OURS}", (backend,))
+
+    def lives(self, backend: int | None) -> bool:
+        return self._connection.execute(f"SELECT pid {OURS}", (backend,)).fetchone() is not None
+
     def forgotten(self, schema: str | None, stem: str, before: int) -> list[str]:
         """Tables of ours that a probe which was killed has left."""
         rows = self._connection.execute(
@@ -321,11 +345,16 @@ class _Server:
         self._open: Any = None
         self.errors: tuple[type[Exception], ...] = (self._psycopg.Error, OSError, UnicodeError)
         self.connect_ms: float | None = None
+        #: The session that writes.
+        self.backend: int | None = None
         self.warnings: list[str] = []
 
     @contextmanager
-    def transaction(self, deadline: Deadline, *, read_only: bool = False) -> Iterator[_Session]:
-        """Commits at its end. The server gives up a little before we do, so that it is it that says so."""
+    def transaction(self, deadline: Deadline, *, read_only: bool = False, commit: str = "on") -> Iterator[_Session]:
+        """Commits at its end; ``commit``: "on" waits for the standbys that the server waits for, "local" does not.
+
+        The server gives up a little before we do, so that it is it that says so.
+        """
         began = time.monotonic()
         with closing(self._connect(deadline)) as connection:
             self.connect_ms = self.connect_ms or round((time.monotonic() - began) * 1000, 1)
@@ -336,8 +365,8 @@ class _Server:
             connection.execute(
                 "SELECT set_config('statement_timeout', %s, true), set_config('lock_timeout', %s, true), "
                 "set_config('idle_in_transaction_session_timeout', %s, true), "
-                "set_config('synchronous_commit', 'on', true)",
-                (patience, str(max(1, int(patience) // 2)), patience),
+                "set_config('synchronous_commit', %s, true)",
+                (patience, str(max(1, int(patience) // 2)), patience, commit),
             )
             yield _Session(connection, self._sql)
             connection.commit()
