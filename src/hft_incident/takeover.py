@@ -13,7 +13,7 @@ from contextlib import suppress
 from ansible_collections.hft.incident.plugins.module_utils.errors import IncidentError, UsageError
 from ansible_collections.hft.incident.plugins.module_utils.incident import Incident
 from ansible_collections.hft.incident.plugins.module_utils.journal import actor_name
-from ansible_collections.hft.incident.plugins.module_utils.run_lock import Owner, busy, holder
+from ansible_collections.hft.incident.plugins.module_utils.run_lock import LOOK_S, Owner, busy, holder
 
 from .processes import kill_tree
 
@@ -23,8 +23,9 @@ POLL_S = 0.1
 
 
 def require_idle(incident: Incident) -> None:
-    """Raises UsageError that names who works on the incident now."""
-    if owner := holder(incident.directory):
+    """Raises UsageError that names who works on the incident now. A process that is just dying is waited for."""
+    owner = holder(incident.directory)
+    if owner and not _gone(incident, owner, LOOK_S):
         raise UsageError(busy(incident.id, owner))
 
 

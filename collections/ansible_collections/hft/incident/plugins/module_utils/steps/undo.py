@@ -50,11 +50,11 @@ def play(params: Params, context: Context, host: str, perform: Perform) -> Resul
     events = incident.journal.events()
     there = [item for item in state_of(events).inverses if item.host == host]
     wanted = _selected(there, params["only"], params["skip"])
-    _refuse_unused(params["extra"], {str(line.data.get("module")) for line in events if line.kind == KIND})
     described = [inverse.describe for inverse in wanted]
     result: Result = {"changed": bool(wanted), "undone": described, "diff": _diff(described, [])}
     if not wanted:
         return {**result, "msg": "nothing to undo"}
+    _refuse_unused(params["extra"], {str(line.data.get("module")) for line in events if line.kind == KIND})
     if context.check:
         return {**result, "msg": f"would undo: {'; '.join(described)}{_obstacle(incident, params, wanted)}"}
     _require_leave(incident, params, wanted)
