@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.hft.incident.plugins.module_utils.claims import require_free
 from ansible_collections.hft.incident.plugins.module_utils.incident import (
     ENV_DIR,
     Incident,
@@ -213,6 +214,63 @@ def test_undo_killed_half_way_goes_on_where_it_was_without_repeating_anything(
     assert verify(closed.journal.path).state == "intact"
 
 
+def test_only_what_was_changed_on_the_plays_own_host_is_undone(closed: Incident, system: StandIn) -> None:
+    args = {"trading_systems": [system.entry], "ids": ["mm"], "state": "started"}
+    lost = {"id": "far", "module": "hft.incident.strategy", "args": args, "describe": "start mm", "host": "hft-1"}
+    closed.journal.append("inverse.registered", {**lost, "task": "a task"})
+    assert run(undo)["undone"] == ["enable beta", "enable alpha"]
+    assert (system.running(), still_open(closed)) == ([], ["start mm"])
+
+
+@pytest.mark.parametrize("gate", [None, "resume_trading"])
+def test_what_another_incident_holds_is_not_opened(
+    closed: Incident, system: StandIn, monkeypatch: pytest.MonkeyPatch, gate: str | None
+) -> None:
+    """The gate asks for the same, and for approvals; see the tests of the gate."""
+    monkeypatch.setattr(undo, "require_passed", lambda incident, *_: require_free(incident))
+    other = open_incident("system_crash", home=closed.directory.parent)
+    other.journal.append("kill.verified", {"verdict": "clear", "venues": [{"name": "alpha", "verdict": "clear"}]})
+    before = len(closed.journal.events())
+    would = run(undo, check=True, gate=gate)
+    assert not would.failed
+    assert f"only once it may: {other.id} holds venue alpha" in would["msg"]
+    held = run(undo, gate=gate)
+    assert held.outcome == "held"
+    assert f"{other.id} holds venue alpha" in held["msg"]
+    assert (system.seen, len(closed.journal.events())) == ([], before)
+    other.journal.append("incident.closed", {"resolution": "resolved"})
+    assert run(undo, gate=gate)["undone"] == ["enable beta", "enable alpha"]
+
+
+def test_what_is_closed_again_meanwhile_stops_the_rest(closed: Incident, system: StandIn) -> None:
+    def close_again() -> None:
+        other = open_incident("system_crash", home=closed.directory.parent)
+        other.journal.append("kill.verified", {"verdict": "clear", "venues": [{"name": "alpha", "verdict": "clear"}]})
+
+    system.on["PUT /config"] = close_again
+    done = run(undo)
+    assert (done.outcome, done["undone"], enabled(system)) == ("held", ["enable beta"], ["beta"])
+    assert still_open(closed) == ["enable alpha"]
+
+
+def test_without_the_gate_passed_nothing_is_opened(closed: Incident, system: StandIn, tmp_path: Path) -> None:
+    signers = tmp_path / "allowed_signers"
+    signers.write_text("")
+    gates = {"resume_trading": {"people": 2, "groups": ["risk"]}}
+    asked = {"gate": "resume_trading", "gates": gates, "allowed_signers": str(signers)}
+    assert run(undo, **asked).outcome == "held"
+    assert run(undo, gate="resume_trading").outcome == "usage"
+    assert (system.seen, still_open(closed)) == ([], ["enable beta", "enable alpha"])
+
+
+def test_what_closes_needs_nobodys_leave(incident: Incident, system: StandIn) -> None:
+    system.exchanges["alpha"]["enabled"] = True
+    args = {"trading_systems": [system.entry], "name": "alpha", "state": "disabled"}
+    register(incident, "exchange", args, "disable alpha")
+    assert run(undo, gate="resume_trading")["undone"] == ["disable alpha"]
+    assert enabled(system) == []
+
+
 PLAYBOOK = """
 - name: Close and open again
   hosts: localhost
@@ -265,6 +323,60 @@ def test_in_a_playbook_undo_finds_what_the_scribe_registered(tmp_path: Path, sys
     assert enabled(system) == ["alpha"]
     assert verify(incident.journal.path).state == "intact"
     assert "5a1tc0ffee" not in Path(incident.journal.path).read_text() + done.stdout
+
+
+ELSEWHERE = """
+DOCUMENTATION = '''
+name: elsewhere
+short_description: another host
+description: This machine, reached like another one.
+author: tests
+options:
+  become_success_timeout: {type: int, default: 10, description: "as local"}
+  become_strip_preamble: {type: bool, default: true, description: "as local"}
+extends_documentation_fragment: [connection_pipelining]
+'''
+from ansible.plugins.connection.local import Connection as Local
+
+
+class Connection(Local):
+    transport = "elsewhere"
+"""
+
+
+def test_on_a_remote_host_the_module_is_shipped_there_and_the_record_is_kept_here(
+    tmp_path: Path, system: StandIn
+) -> None:
+    system.exchanges["alpha"]["enabled"] = True
+    far = PLAYBOOK.format(url=system.entry["url"]).replace("hosts: localhost", "hosts: far")
+    (tmp_path / "exchange_outage.yml").write_text(far)
+    (tmp_path / "elsewhere.py").write_text(ELSEWHERE)
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE_", "HFT_"))}
+    done = subprocess.run(
+        [Path(sys.executable).parent / "ansible-playbook", "-i", "far,", "-c", "elsewhere", "exchange_outage.yml"],
+        cwd=tmp_path,
+        env={
+            **kept,
+            "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "collections"),
+            "ANSIBLE_CALLBACKS_ENABLED": "hft.incident.scribe",
+            "ANSIBLE_CONNECTION_PLUGINS": str(tmp_path),
+            "ANSIBLE_PYTHON_INTERPRETER": sys.executable,
+            "ANSIBLE_HOME": str(tmp_path / "ansible"),
+            "HFT_INCIDENT_HOME": str(tmp_path / "home"),
+            "HFT_TEST_TOKEN": "5a1tc0ffee",
+        },
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    (incident,) = list_incidents(tmp_path / "home")
+    (registered,) = [event.data for event in incident.journal.events() if event.kind == "inverse.registered"]
+    assert registered["host"] == "far"
+    assert happened(incident, "inverse.applied") == [registered["describe"]]
+    assert (still_open(incident), enabled(system)) == ([], ["alpha"])
+    assert system.writes == ["PUT /config", "PUT /config"]
 
 
 def test_without_an_incident_there_is_nothing_to_read(monkeypatch: pytest.MonkeyPatch) -> None:
