@@ -115,6 +115,10 @@ class Connection(Local):
 '''
 
 
+#: Works on the record, which is here: what it plays is shipped, if anything is.
+STAYING = {"undo"}
+
+
 class Played(NamedTuple):
     results: dict[str, Result]
     shipped: int  #: how many modules were sent to a host
@@ -244,7 +248,7 @@ def test_both_doors_give_the_same_result(doors: Doors, module: str) -> None:
 
 def test_on_the_control_node_nothing_is_shipped_and_elsewhere_everything_is(doors: Doors) -> None:
     assert doors.in_process.shipped == 0
-    assert doors.shipped.shipped == len(CASES)
+    assert doors.shipped.shipped == len(set(CASES) - STAYING)
 
 
 def test_no_reference_to_a_secret_is_echoed(doors: Doors) -> None:

@@ -257,7 +257,7 @@ def test_without_the_gate_passed_nothing_is_opened(closed: Incident, system: Sta
     signers = tmp_path / "allowed_signers"
     signers.write_text("")
     gates = {"resume_trading": {"people": 2, "groups": ["risk"]}}
-    asked = {"gate": "resume_trading", "gates": gates, "allowed_signers": str(signers)}
+    asked: dict[str, Any] = {"gate": "resume_trading", "gates": gates, "allowed_signers": str(signers)}
     assert run(undo, **asked).outcome == "held"
     assert run(undo, gate="resume_trading").outcome == "usage"
     assert (system.seen, still_open(closed)) == ([], ["enable beta", "enable alpha"])
