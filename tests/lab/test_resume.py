@@ -395,7 +395,12 @@ def test_a_plain_playbook_is_refused_too_and_runs_nothing(busy: World) -> None:
         "ANSIBLE_COLLECTIONS_PATH": str(catalog.COLLECTIONS_ROOT),
         "ANSIBLE_CALLBACKS_ENABLED": "hft.incident.scribe",
     }
-    command = [Path(sys.executable).parent / "ansible-playbook", "-i", str(busy.stage.inventory), "exchange_outage.yml"]
+    command = [
+        str(Path(sys.executable).parent / "ansible-playbook"),
+        "-i",
+        str(busy.stage.inventory),
+        "exchange_outage.yml",
+    ]
     before = len(busy.events)
     done = subprocess.run(
         command, cwd=busy.stage.playbooks, env=environment, capture_output=True, text=True, check=False
