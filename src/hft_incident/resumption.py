@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from ansible_collections.hft.incident.plugins.module_utils.approvals import is_closing
 from ansible_collections.hft.incident.plugins.module_utils.chain import Event
 from ansible_collections.hft.incident.plugins.module_utils.incident import PHASES, state_of
 
@@ -50,7 +51,7 @@ def plan_of(events: Sequence[Event]) -> Plan:
     last: Mapping[str, Any] = starts[-1] if starts else {}
     plays = [Play(str(play.get("name")), play.get("tag")) for play in last.get("plays") or ()]
     completed = set().union(*(_completed(run_of(events, str(start.get("run")))) for start in starts))
-    start, tags = _rest(plays, completed)
+    start, tags = _rest(plays, completed - _voided(events, plays))
     inputs = {**(opened.get("inputs") or {}), **(last.get("inputs") or {})}
     if state.severity is not None:
         inputs["severity"] = state.severity
@@ -72,6 +73,18 @@ def _completed(run: Sequence[Event]) -> set[str]:
     }
     done = any(event.kind == "run.finished" and event.data.get("outcome") == "done" for event in run)
     return {play for play in (entered if done else entered[:-1]) if play not in failed}
+
+
+def _voided(events: Sequence[Event], plays: Sequence[Play]) -> set[str]:
+    """What was completed since the phase of a gate began counts no more once something was closed again behind it: what
+    the approval rested on (a system that observes, books that agree) has to be shown anew."""
+    passages = [number for number, event in enumerate(events) if event.kind == "gate.passed"]
+    if not passages or not any(map(is_closing, events[passages[-1] :])):
+        return set()
+    phases = {event.data.get("play"): event.data.get("phase") for event in events if event.kind == "phase.entered"}
+    entered = [event.data.get("phase") for event in events[: passages[-1]] if event.kind == "phase.entered"]
+    first = next((number for number, play in enumerate(plays) if phases.get(play.name) in entered[-1:]), len(plays))
+    return {play.name for play in plays[first:]}
 
 
 def _rest(plays: Sequence[Play], completed: set[str]) -> tuple[str | None, str | None]:

@@ -19,6 +19,8 @@ from ansible_collections.hft.incident.plugins.module_utils.crash_classification 
     Life,
     Process,
     classify,
+    deaths_in,
+    life_before,
 )
 from ansible_collections.hft.incident.plugins.module_utils.crash_patterns import KERNEL, MANAGER, PROGRAM
 from ansible_collections.hft.incident.plugins.module_utils.log_lines import (
@@ -389,6 +391,40 @@ def test_stops_are_no_crashes() -> None:
         for ago in (300, 200)
     ]
     assert classify(life("exited 1"), stops).crashes == 1
+
+
+def died(ago: float, how: str, invocation: str) -> Line:
+    text = f"{UNIT}: Main process exited, {how}"
+    return Line(MANAGER, "journal", text, ENDED - ago, life=invocation)
+
+
+CRASHED = died(100, "code=killed, status=9/KILL", "second")
+BEFORE = (died(200, "code=exited, status=1/FAILURE", "first"), CRASHED)
+
+
+def test_one_that_was_up_again_before_anybody_could_look_shows_the_life_before() -> None:
+    up_again = life(code="", status=None, ended=None, started=ENDED - 99, n_restarts=2)
+    before = life_before(up_again, deaths_in(BEFORE), NOW)
+    assert before == Life(UNIT, None, ENDED - 200, ENDED - 100, "", "killed", 9, 2, "second")
+    found = classify(before, BEFORE)
+    assert (found.kind, found.signal, found.repeated) == ("killed_by_signal", "SIGKILL", True)
+
+
+@pytest.mark.parametrize(
+    ("present", "deaths"),
+    [
+        ({"n_restarts": 0}, BEFORE),  # somebody started it by hand
+        ({"started": ENDED - 400}, BEFORE),  # it has run for long, and that before died later than it began
+        ({"started": None}, BEFORE),
+        ({}, ()),
+        ({}, (died(100, "code=exited, status=0/SUCCESS", "x"),)),
+    ],
+)
+def test_without_a_crash_right_before_it_the_present_life_counts(
+    present: dict[str, object], deaths: Sequence[Line]
+) -> None:
+    known = {"code": "", "status": None, "ended": None, "started": ENDED - 99, "n_restarts": 2}
+    assert life_before(life(**{**known, **present}), deaths_in(deaths), NOW) is None
 
 
 # For every input ------------------------------------------------------------------------------------------------------

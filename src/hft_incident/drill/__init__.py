@@ -124,11 +124,11 @@ def _response(incident_type: str, scenario: Scenario, lab: Lab, view: View) -> O
         on_step=view.step,
     )
     for _ in range(MAX_HOLDS):
-        if outcome.outcome != "held":
+        if outcome.outcome not in scenario.ends:
             break
         gate = _waiting_gate(find(outcome.incident, lab.home).journal.events())
         if gate is None:
-            view.step(f"HELD: {outcome.reason}; it is mended")
+            view.step(f"{outcome.outcome.upper()}: {outcome.reason}; somebody mends it")
             scenario.mend()
         else:
             for person in APPROVERS:

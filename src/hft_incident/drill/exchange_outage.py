@@ -44,6 +44,7 @@ class Outage:
     inputs: ClassVar[Mapping[str, str]] = {"exchange": EXCHANGE, "reason": "drill"}
     restart: ClassVar[Restart] = "no"
     restart_s: ClassVar[float] = 0.0
+    ends: ClassVar[frozenset[str]] = frozenset({"held"})
 
     def __init__(self, lab: Lab) -> None:
         self._venue = lab.venues[EXCHANGE]

@@ -48,6 +48,8 @@ class Scenario(Protocol):
     #: Whether the service manager starts a dead trading system again, and so many seconds later.
     restart: ClassVar[Restart]
     restart_s: ClassVar[float]
+    #: How a run may end that people then mend or approve, and resume.
+    ends: ClassVar[frozenset[str]]
 
     def __init__(self, lab: Lab) -> None: ...
 

@@ -73,8 +73,7 @@ def score(drilled: Drilled) -> Score:
     passed_gate = [event for event in events if event.kind == "gate.passed"]
     reopened_at = seconds(passed_gate[0].at) if passed_gate else float("inf")
     contained_at = all_emptied_for_good(books.values(), reopened_at)
-    claims = [seconds(e.at) for e in events if e.kind == "kill.verified" and e.data.get("verdict") == "clear"]
-    claims = [at for at in claims if at < reopened_at]
+    claims = [at for at in claims_of_safety(events) if at < reopened_at]
     false_safe = sum(
         1
         for at in claims
@@ -127,6 +126,18 @@ def score(drilled: Drilled) -> Score:
         lines=lines,
         outcome=outcome,
     )
+
+
+def claims_of_safety(events: Sequence[Event]) -> list[float]:
+    """When the record first said "safe", and each time again: every venue clear, and nothing that could trade; that is,
+    all trading systems have stopped, or the latch is closed on a host whose trading system could not be told."""
+    latched = next((seconds(e.at) for e in events if e.kind == "latch.changed"), float("inf"))
+    claims = []
+    for event in events:
+        if event.kind == "kill.verified" and event.data.get("verdict") == "clear":
+            told = all(system.get("verdict") == "stopped" for system in event.data.get("trading_systems") or ())
+            claims.append(seconds(event.at) if told else max(seconds(event.at), latched))
+    return claims
 
 
 def time_won(events: Sequence[Event]) -> float | None:

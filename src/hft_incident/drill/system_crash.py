@@ -27,6 +27,7 @@ class Crash:
     alert: ClassVar[str] = "System Down (hft-1)"
     inputs: ClassVar[Mapping[str, str]] = {"reason": "drill"}
     restart: ClassVar[Restart] = "on-failure"
+    ends: ClassVar[frozenset[str]] = frozenset({"held"})
     #: As long as it takes a person to type the command; one fault is quicker than that, on purpose.
     restart_s: ClassVar[float] = 15.0
 
@@ -152,6 +153,7 @@ class DatabaseReadOnly(Crash):
 
 
 class DiskFull(Crash):
+    ends = frozenset({"held", "unproven"})
     story = "the disk of its log is full"
     kind = "disk_full"
 
@@ -163,6 +165,7 @@ class DiskFull(Crash):
 
 
 class BadConfiguration(Crash):
+    restart_s = 0.3
     story = "a broken configuration is rolled out, and it is killed to load it"
     kind = "bad_configuration"
 
@@ -175,6 +178,7 @@ class BadConfiguration(Crash):
 
 
 class CrashLoop(Crash):
+    ends = frozenset({"held", "failed"})
     restart_s = 0.3
     story = "it crashes, is restarted, crashes again, until systemd gives up"
     kind = "unhandled_exception"

@@ -122,6 +122,19 @@ def test_a_stopped_process_is_hung(host: TradingHost, running: int) -> None:
     assert (seen["signal"], seen["exit_status"], seen["ended_at"], seen["core"]["path"]) == (None, None, None, None)
 
 
+def test_one_that_is_up_again_already_shows_what_ended_the_life_before(
+    idle: TradingHost, request: pytest.FixtureRequest
+) -> None:
+    idle.restarts(5)
+    host: TradingHost = request.getfixturevalue("host")
+    pid: int = request.getfixturevalue("running")
+    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: host.shown("MainPID") not in ("0", str(pid)))
+    seen = host.report(answering=False)
+    assert (seen["kind"], seen["signal"], seen["repeated"]) == ("killed_by_signal", "SIGKILL", True)
+    assert seen["process"]["pid"] != pid
+
+
 def test_a_process_that_lives_and_does_not_answer_is_hung(host: TradingHost, running: int) -> None:
     assert host.report(answering=True)["kind"] == "running"
     seen = host.report(answering=False)

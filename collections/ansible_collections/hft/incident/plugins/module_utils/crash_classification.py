@@ -42,6 +42,10 @@ AFTER_DEATH_S = 5.0
 KERNEL_CLOCK_S = 60.0
 #: A thread's fault is logged under the thread's own number: it is ours when it stands so near (s) to our death by it.
 SAME_MOMENT_S = 2.0
+#: States of a process that was stopped by a signal, or by a debugger.
+STOPPED = ("T", "t")
+#: A restart that is older than this (s) has nothing to do with what is wrong now.
+RESTARTED_S = 300.0
 #: As many lines of each sort are shown, and as much (characters) of each.
 SHOWN, SHOWN_LENGTH = 8, 500
 
@@ -115,6 +119,7 @@ class Death(NamedTuple):
     code: str
     status: int
     clean: bool
+    invocation: str
 
 
 class Classification(NamedTuple):
@@ -199,7 +204,7 @@ def _facts(life: Life, process: Process | None) -> list[_Sign]:
     """What the unit's properties, or the state of the living process, prove by themselves."""
     if process is not None:
         where = f"pid {process.pid} in state {process.state}"
-        if process.state in ("T", "t"):
+        if process.state in STOPPED:
             return [_fact(HUNG, PROVEN, where, "it is stopped: it lives and does nothing", "process")]
         if process.answering is False:
             return [_fact(HUNG, PROVEN, where, "it lives and does not answer", "process")]
@@ -246,12 +251,28 @@ def _without_quiet(lines: Sequence[Line]) -> list[Line]:
 
 def deaths_in(lines: Iterable[Line]) -> list[Death]:
     """The ends of the unit's main process that the service manager told of, the oldest first."""
-    found = ((line.at, _DEATH.search(line.text)) for line in lines if line.origin == MANAGER)
+    found = ((line, _DEATH.search(line.text)) for line in lines if line.origin == MANAGER)
     return [
-        Death(at, match[1], int(match[2]), match[1] != DUMPED and match[3] in _CLEAN_NAMES)
-        for at, match in found
+        Death(line.at, match[1], int(match[2]), match[1] != DUMPED and match[3] in _CLEAN_NAMES, line.life)
+        for line, match in found
         if match
     ]
+
+
+def life_before(life: Life, deaths: Sequence[Death], now: float) -> Life | None:
+    """The life that crashed just before the service manager began this one by itself; None: there was none.
+
+    A process that was up again before anybody could look is no sign that nothing happened.
+    """
+    if life.n_restarts == 0 or life.started is None or now - life.started > RESTARTED_S:
+        return None
+    crashes = [death for death in deaths if not death.clean and death.at is not None and death.at <= life.started]
+    if not crashes:
+        return None
+    last = crashes[-1]
+    # It cannot have begun before the one before it ended.
+    began = crashes[-2].at if len(crashes) > 1 else None
+    return Life(life.unit, None, began, last.at, "", last.code, last.status, life.n_restarts, last.invocation)
 
 
 _DEATH = re.compile(r"Main process exited, code=(exited|killed|dumped), status=(\d{1,5})/(\w+)")

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from .. import core_dump, host_changes
 from ..arguments import HOST_TOOLS, require_positive
-from ..crash_classification import CODES, Classification, Life, Process, classify, deaths_in
+from ..crash_classification import CODES, STOPPED, Classification, Life, Process, classify, deaths_in, life_before
 from ..errors import UsageError
 from ..host_command import Ran
 from ..host_command import run as run_command
@@ -82,12 +82,15 @@ def run(params: Params, _context: Context) -> Result:
     properties = _properties(settings, not_seen)
     journal = _journal(settings, not_seen)
     facts, life = _life(settings, properties, journal, not_seen)
+    before = None if facts is None or facts.state in STOPPED else life_before(life, deaths_in(journal), settings.now)
+    if before:
+        life = before
     lines = [*journal, *_kernel(settings, not_seen), *_logs(settings, life, not_seen)]
-    process = None if facts is None else Process(facts.pid, facts.state, params["answering"])
+    process = None if facts is None or before else Process(facts.pid, facts.state, params["answering"])
     # What a process of months logged long ago has no part in its death.
     counted = life._replace(started=max(life.started or settings.floor, settings.floor))
     found = classify(counted, lines, process)
-    core = _core(settings, properties, life, facts, not_seen)
+    core = _core(settings, properties, life, None if before else facts, not_seen)
     changes = _changes(settings, not_seen)
     judged = recordable(found)
     return {
