@@ -120,7 +120,7 @@ class Theatre:
 
     def _first_words(self) -> list[str]:
         clocks = [word for name, value in CLOCKS.items() for word in ("-e", f"{name}={value}")]
-        return ["run", TYPE, "-i", str(self.lab.inventory), *clocks]
+        return ["run", TYPE, "-i", str(self.lab.inventory), "-e", "reason=trial", *clocks]
 
     def _run(self, words: list[str], kill_after: float | None) -> tuple[int | None, float]:
         """Its exit code (None: killed) and how long (s) it took."""
@@ -242,6 +242,12 @@ def trials(scene: Theatre, count: int, seed: int) -> Iterator[tuple[Trial, End]]
         yield scene.trial(strike, dice.uniform(0.0, took)), undisturbed.end
 
 
+def differences(found: End, expected: End) -> dict[str, tuple[object, object]]:
+    """What was found and what was expected, for the fields that differ."""
+    pairs = zip(found._fields, found, expected, strict=True)
+    return {name: (mine, theirs) for name, mine, theirs in pairs if mine != theirs}
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.drills.crash_trials")
     parser.add_argument("count", type=int)
@@ -254,7 +260,7 @@ def main() -> int:
             different += not same
             phases[trial.killed_in or "not killed: it was over before"] += 1
             where = f"killed after {trial.killed_at:.2f} s in {trial.killed_in or 'nothing: it was over'}"
-            end = "same end" if same else f"DIFFERENT: {trial.end} instead of {expected}"
+            end = "same end" if same else f"DIFFERENT: {differences(trial.end, expected)}"
             print(f"{number}: {trial.strike}, {where}, {trial.runs} runs: {end}", flush=True)
     print(f"{options.count - different} of {options.count} ended as an undisturbed run; killed in: {dict(phases)}")
     return 1 if different else 0

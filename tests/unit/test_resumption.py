@@ -1,0 +1,94 @@
+# Copyright: (c) 2026, hft-incident contributors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+# SPDX-License-Identifier: Apache-2.0
+"""Where a response goes on, by its events alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+
+from ansible_collections.hft.incident.plugins.module_utils.chain import GENESIS, Event, sealed
+from hft_incident.resumption import plan_of
+
+#: Play, phase, own tag.
+PLAYS = (
+    ("look", "detect", "detect"),
+    ("close", "contain", "contain"),
+    ("observe", "recover", "observe"),
+    ("ask", "recover", "authority"),
+    ("open", "recover", "open"),
+    ("end", "review", "review"),
+)
+Line = tuple[str, Mapping[str, Any]]
+OPENED: Line = ("incident.opened", {"type": "system_crash", "inputs": {"reason": "test"}, "inventory": ["/inv"]})
+PASSED: Line = ("gate.passed", {"gate": "resume_trading", "people": ["a", "b"]})
+CLOSED: Line = ("latch.changed", {"state": "closed"})
+
+
+def started(run: str = "r1") -> Line:
+    plays = [{"name": name, "phase": phase, "tag": tag} for name, phase, tag in PLAYS]
+    return "run.started", {"run": run, "plays": plays, "inventory": ["/inv"], "inputs": {"reason": "test"}}
+
+
+def entered(*names: str) -> list[Line]:
+    return [("phase.entered", {"phase": phase, "play": play}) for play, phase, _ in PLAYS if play in names]
+
+
+def failed(play: str) -> Line:
+    return "task.finished", {"play": play, "status": "failed", "task": "t"}
+
+
+def finished(outcome: str, run: str = "r1") -> Line:
+    return "run.finished", {"run": run, "outcome": outcome}
+
+
+def chained(lines: Sequence[Line]) -> list[Event]:
+    events: list[Event] = []
+    for kind, data in lines:
+        prev = events[-1].hash if events else GENESIS
+        events.append(sealed(len(events) + 1, "2026-11-24T03:00:00.000000Z", "test", kind, data, prev))
+    return events
+
+
+def plan(*lines: Line) -> tuple[str | None, str | None]:
+    found = plan_of(chained([OPENED, *lines]))
+    return found.start, found.tags
+
+
+UNTIL_GATE = [*entered("look", "close", "observe", "ask"), failed("ask"), finished("held")]
+
+
+def test_what_was_held_goes_on_at_its_gate_and_looks_again_first() -> None:
+    assert plan(started(), *UNTIL_GATE) == ("ask", "detect,authority,open,review")
+
+
+def test_what_was_killed_goes_on_in_the_play_that_it_was_in() -> None:
+    assert plan(started(), *entered("look", "close")) == ("close", "detect,contain,observe,authority,open,review")
+
+
+@pytest.mark.parametrize("lines", [(), (started(),), (started(), *entered("look"))])
+def test_what_has_not_got_beyond_looking_begins_anew(lines: Sequence[Line]) -> None:
+    assert plan(*lines) == (None, None)
+
+
+def test_what_an_earlier_run_completed_stays_so() -> None:
+    again = [started("r2"), *entered("look", "ask", "open"), failed("open"), finished("failed", "r2")]
+    assert plan(started(), *UNTIL_GATE, *again) == ("open", "detect,open,review")
+
+
+def test_what_was_closed_again_behind_a_gate_starts_from_the_beginning_of_that_phase() -> None:
+    again = [started("r2"), *entered("look", "ask"), PASSED, *entered("open"), CLOSED, failed("open")]
+    assert plan(started(), *UNTIL_GATE, *again) == ("observe", "detect,observe,authority,open,review")
+
+
+def test_a_second_passage_counts_again() -> None:
+    again = [started("r2"), *entered("look", "ask"), PASSED, *entered("open"), CLOSED, finished("failed", "r2")]
+    third = [started("r3"), *entered("look", "observe", "ask"), PASSED, *entered("open")]
+    assert plan(started(), *UNTIL_GATE, *again, *third) == ("open", "detect,open,review")
+
+
+def test_all_done_but_not_closed_is_closed() -> None:
+    assert plan(started(), *entered(*(name for name, _, _ in PLAYS)), failed("end")) == ("end", "detect,review")
