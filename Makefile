@@ -5,16 +5,16 @@ BIN    := $(VENV)/bin
 # Ansible looks for its own commands on PATH.
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: help drill test lint bench clean
+.PHONY: help drill test lint bench clean ssh-keygen
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST)
 
-drill: $(VENV)/.lab  ## an exchange goes down in the embedded lab; the response, scored
+drill: $(VENV)/.lab ssh-keygen  ## an exchange goes down in the embedded lab; the response, scored
 	@$(BIN)/hft-incident drill exchange_outage
 
 # Real processes on a shared machine: one that fails is run once more, and pytest counts it as "rerun" for all to see.
-test: $(VENV)/.test  ## all tests
+test: $(VENV)/.test ssh-keygen  ## all tests
 	$(BIN)/python -m pytest -n auto --dist loadfile --reruns 1 tests
 
 lint: $(VENV)/.test  ## ruff, mypy, who may import whom, ansible-lint
@@ -26,6 +26,12 @@ lint: $(VENV)/.test  ## ruff, mypy, who may import whom, ansible-lint
 
 bench: $(VENV)/.test  ## the red button and the containment, against their floors and rivals
 	$(BIN)/python -m tests.benchmarks.bench
+
+# Approvals are signed with OpenSSH, which a bare container may not have.
+ssh-keygen:
+	@command -v ssh-keygen >/dev/null \
+	  || { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -yqq --no-install-recommends openssh-client; } \
+	  || { echo "ssh-keygen is missing: install OpenSSH's client (Debian: openssh-client)" >&2; exit 1; }
 
 clean:  ## remove the virtual environment and caches
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
