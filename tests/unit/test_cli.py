@@ -17,7 +17,7 @@ import pytest
 import hft_incident
 from ansible_collections.hft.incident.plugins.module_utils.incident import TYPES, open_incident
 from hft_incident import cli, commands
-from hft_incident.catalog import COLLECTIONS_ROOT
+from hft_incident.catalog import CATALOG, COLLECTIONS_ROOT
 
 ROOT = Path(__file__).parents[2]
 SOURCES = os.pathsep.join([str(Path(hft_incident.__file__).parents[1]), str(COLLECTIONS_ROOT)])
@@ -121,7 +121,10 @@ def test_list_has_a_line_for_each_type(capsys: pytest.CaptureFixture[str]) -> No
     assert cli.main(["list"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == list(TYPES)
-    assert lines[1].endswith("(not yet)")
+    unready = [line.split()[0] for line in lines if line.endswith("(not yet)")]
+    assert unready == [name for name, entry in CATALOG.items() if not entry.is_ready]
+    assert not {"exchange_outage", "system_crash"} & set(unready)
+    assert "-e exchange=" in lines[0]
 
 
 def test_list_as_json_tells_the_inputs(capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -423,7 +424,7 @@ def test_one_that_was_up_again_before_anybody_could_look_shows_the_life_before()
 def test_without_a_crash_right_before_it_the_present_life_counts(
     present: dict[str, object], deaths: Sequence[Line]
 ) -> None:
-    known = {"code": "", "status": None, "ended": None, "started": ENDED - 99, "n_restarts": 2}
+    known: dict[str, Any] = {"code": "", "status": None, "ended": None, "started": ENDED - 99, "n_restarts": 2}
     assert life_before(life(**{**known, **present}), deaths_in(deaths), NOW) is None
 
 

@@ -83,6 +83,8 @@ CASES = {
     "killswitch": Case({"reason": "a test", "interval": 0.05}, lambda r: r["changed"]),
     "latch": Case({"state": "closed", "gate": "resume"}, lambda r: r["changed"] and r["agree"]),
     "latch_info": Case({}, lambda r: r["state"] == ("closed" if r["api"][0]["state"] == "closed" else "open")),
+    "alarm": Case({"real": True, "because": "it is down"}, _no_incident),
+    "escalation": Case({"within": 3600}, _no_incident),
     "gate": Case({"gate": "resume_trading"}, _no_incident),
     "undo": Case({}, _no_incident),
     "incident": Case({}, _no_incident),

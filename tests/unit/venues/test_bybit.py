@@ -335,9 +335,9 @@ def test_a_ban_is_raised_even_where_other_parts_succeeded() -> None:
 
 def test_positions_have_their_sign_and_unit() -> None:
     row = {
-        **{"symbol": "BTCUSD", "side": "Sell", "size": "300", "avgPrice": "90000.5"},
-        **{"unrealisedPnl": "-0.01", "markPrice": "90100.5"},
-    }
+        "symbol": "BTCUSD", "side": "Sell", "size": "300", "avgPrice": "90000.5",
+        "unrealisedPnl": "-0.01", "markPrice": "90100.5",
+    }  # fmt: skip
     flat = {"symbol": "ETHUSD", "side": "", "size": "0", "avgPrice": "0", "unrealisedPnl": "", "markPrice": ""}
     perp = {**row, "symbol": "BTCPERP"}
     coin = {"coin": "BTC", "walletBalance": "1.5", "locked": "0", "spotBorrow": "2"}

@@ -333,9 +333,9 @@ def test_a_mass_cancel_of_which_nothing_is_known_raises(answer: Any, kind: type[
 
 def test_positions_have_their_sign_and_unit() -> None:
     swap = {
-        **{"instType": "SWAP", "instId": "BTC-USDT-SWAP", "posSide": "net", "pos": "-3", "avgPx": "90000", "upl": "1"},
-        **{"markPx": "89000", "ccy": "USDT", "notionalUsd": "2670"},
-    }
+        "instType": "SWAP", "instId": "BTC-USDT-SWAP", "posSide": "net", "pos": "-3", "avgPx": "90000", "upl": "1",
+        "markPx": "89000", "ccy": "USDT", "notionalUsd": "2670",
+    }  # fmt: skip
     margin = {**swap, "instType": "MARGIN", "instId": "BTC-USDT", "pos": "5"}
     rows = [
         swap,
