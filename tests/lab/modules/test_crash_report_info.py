@@ -289,7 +289,10 @@ def test_what_changed_lately_is_listed(host: TradingHost) -> None:
         "link": "link",
     }
     assert [change["line"][20:] for change in seen["changes"]["packages"]] == ["upgrade libc6:amd64 2.31 2.36"]
-    assert seen["changes"]["count"] == seen.recorded("crash.classified")[0]["changes"] == 4
+    (recorded,) = seen.recorded("crash.classified")
+    assert seen["changes"]["count"] == recorded["changes"] == 4
+    assert [line.split()[1] for line in recorded["changed"]] == [file["path"] for file in seen["changes"]["files"]]
+    assert recorded["packages"] == [change["line"] for change in seen["changes"]["packages"]]
     assert any(gone in line for line in seen["not_seen"])
 
 

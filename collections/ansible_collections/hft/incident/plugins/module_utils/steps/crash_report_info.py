@@ -49,6 +49,8 @@ ARGUMENT_SPEC: dict[str, Any] = {
     "changed_within": {"type": "float", "default": DAY_S},
     "timeout": {"type": "float", "default": 10.0},
 }
+#: So many of the changes go into the record.
+CHANGES_RECORDED = 20
 #: Times to the microsecond and in UTC.
 EXACT = "--timestamp=us+utc"
 PROPERTIES = (
@@ -116,6 +118,11 @@ def run(params: Params, _context: Context) -> Result:
                     "ended_at": iso(life.ended),
                     "core": {field: core[field] for field in ("how", "path", "size_bytes")},
                     "changes": changes["count"],
+                    # The newest; the record must show what was deployed right before, without this result at hand.
+                    "changed": [
+                        f"{file['changed_at'] or file['modified_at']} {file['path']}" for file in changes["files"]
+                    ][:CHANGES_RECORDED],
+                    "packages": [change["line"] for change in changes["packages"]][:CHANGES_RECORDED],
                 },
             )
         ],
