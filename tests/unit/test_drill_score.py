@@ -10,7 +10,10 @@ from collections.abc import Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hft_incident.drill.books import count_at, emptied_for_good, empty_between
+from ansible_collections.hft.incident.plugins.module_utils.chain import Event
+from hft_incident.drill.books import all_emptied_for_good, count_at, emptied_for_good, empty_between
+from hft_incident.drill.score import claims_of_safety, false_claims, time_won
+from hft_incident.fire_first import BY
 from hft_incident.lab.lab import Happening
 
 
@@ -107,3 +110,46 @@ def test_a_placement_at_the_moment_of_resumption_does_not_undo_the_containment()
         Happening(3.0, "placed", 2, "X"),
     ]
     assert emptied_for_good(happenings, 3.0) == 2.0
+
+
+@given(st.lists(histories(), max_size=3), moments)
+def test_several_books_are_empty_for_good_when_the_last_of_them_is(books: list[list[Happening]], before: float) -> None:
+    used = [each for each in books if any(happening.at < before for happening in each)]
+    alone = [emptied_for_good(each, before) for each in used]
+    expected = None if not alone or None in alone else max(at for at in alone if at is not None)
+    assert all_emptied_for_good(books, before) == expected
+
+
+def event(second: int, kind: str, **data: object) -> Event:
+    return Event(second, f"2026-11-24T03:00:{second:02}.000000Z", "test", kind, data, "", "")
+
+
+AT_ZERO = 1_795_489_200.0  # 2026-11-24T03:00:00Z
+STOPPED, UNREACHABLE = [{"verdict": "stopped"}], [{"verdict": "unreachable"}]
+
+
+def test_with_the_trading_systems_stopped_a_clear_kill_says_safe() -> None:
+    kill = event(2, "kill.verified", verdict="clear", trading_systems=STOPPED)
+    assert claims_of_safety([kill]) == [AT_ZERO + 2]
+    assert claims_of_safety([kill._replace(data={"verdict": "unknown", "trading_systems": STOPPED})]) == []
+
+
+def test_with_one_that_could_not_be_told_it_takes_the_latch_as_well() -> None:
+    kill = event(2, "kill.verified", verdict="clear", trading_systems=UNREACHABLE)
+    assert claims_of_safety([kill]) == [float("inf")]
+    assert claims_of_safety([kill, event(5, "latch.changed", state="closed")]) == [AT_ZERO + 5]
+
+
+def test_a_claim_is_false_where_an_order_is_live_then_or_comes_before_the_end() -> None:
+    book_ = [Happening(1.0, "placed", 1, "X"), Happening(3.0, "canceled", 1, "X"), Happening(6.0, "placed", 2, "X")]
+    assert false_claims([2.0, 4.0], [book_], 5.0) == 1
+    assert false_claims([2.0, 4.0], [book_], 7.0) == 2
+    assert false_claims([4.0], [book_, []], 5.0) == 0
+
+
+def test_the_time_won_is_between_the_button_and_the_playbooks_own_kill() -> None:
+    pressed = event(1, "kill.ordered", by=BY)
+    first, own = event(2, "venue.reported", by=BY), event(4, "venue.reported")
+    assert time_won([pressed, first, own]) == 3.0
+    assert time_won([pressed, first]) is None
+    assert time_won([own]) is None

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
@@ -69,63 +69,86 @@ class Drilled(NamedTuple):
 
 def score(drilled: Drilled) -> Score:
     """The score of a drill."""
-    events, books, alert_at, outcome = drilled.events, drilled.books, drilled.alert_at, drilled.outcome
+    events, outcome = drilled.events, drilled.outcome
+    books = list(drilled.books.values())
+    happenings = [happening for book in books for happening in book]
     passed_gate = [event for event in events if event.kind == "gate.passed"]
     reopened_at = seconds(passed_gate[0].at) if passed_gate else float("inf")
-    contained_at = all_emptied_for_good(books.values(), reopened_at)
     claims = [at for at in claims_of_safety(events) if at < reopened_at]
-    false_safe = sum(
-        1
-        for at in claims
-        if any(count_at(book, at) or not empty_between(book, at, reopened_at) for book in books.values())
+
+    placed_again = [h.at for h in happenings if h.kind == "placed" and h.at > reopened_at]
+
+    def since_alert(at: float | None) -> float | None:
+        return None if at is None else round(at - drilled.alert_at, 2)
+
+    facts = _Facts(
+        contained_s=since_alert(all_emptied_for_good(books, reopened_at)),
+        proven_s=since_alert(min(claims, default=None)),
+        resumed_s=since_alert(
+            min((h.at for h in happenings if h.kind == "placed" and h.at > reopened_at), default=None)
+        ),
+        won_s=time_won(events),
+        false_safe=false_claims(claims, books, reopened_at),
+        reconciled=[e.data.get("verdict") for e in events if e.kind == "positions.reconciled"][-1:] == ["reconciled"],
+        approved_by=tuple(passed_gate[-1].data.get("people") or ()) if passed_gate else (),
+        strategies_restored=drilled.after == drilled.before,
+        orders_killed=sum(h.kind == "canceled" and drilled.alert_at <= h.at < reopened_at for h in happenings),
     )
-    happenings = [happening for book in books.values() for happening in book]
-    resumed_at = min((h.at for h in happenings if h.kind == "placed" and h.at > reopened_at), default=None)
-    reconciled = [e.data.get("verdict") for e in events if e.kind == "positions.reconciled"][-1:] == ["reconciled"]
-    killed = sum(1 for h in happenings if h.kind == "canceled" and alert_at <= h.at < reopened_at)
-    approved_by = tuple(passed_gate[-1].data.get("people") or ()) if passed_gate else ()
-    chain = verify(outcome.journal)
-
-    def since(at: float | None) -> float | None:
-        return None if at is None else round(at - alert_at, 2)
-
-    def told(after: float | None) -> str:
-        return "never" if after is None else f"{after:.2f} s after the alert"
-
-    contained_s, proven_s, resumed_s = since(contained_at), since(min(claims, default=None)), since(resumed_at)
-    won_s = time_won(events)
-    restored = drilled.after == drilled.before
-    lines = (
-        Line("contained, as the venues saw it", told(contained_s), contained_s is not None),
-        Line("proven by the response", told(proven_s), proven_s is not None),
-        *([] if won_s is None else [Line("won by firing first", f"{won_s:.2f} s", won_s >= 0)]),
-        Line('false "safe"', str(false_safe) if false_safe else "none", not false_safe),
-        *drilled.own_lines,
-        Line("positions and orders reconciled", "yes" if reconciled else "NO", reconciled),
-        Line("allowed to resume by", " and ".join(approved_by) or "NOBODY", len(set(approved_by)) >= 2),
-        Line("strategies restored", f"{len(drilled.after & drilled.before)} of {len(drilled.before)}", restored),
-        Line("trading resumed", told(resumed_s), resumed_s is not None),
-        Line("record", f"{chain.events} events, {chain.state}", chain.state == "intact"),
-        Line("outcome", f"{outcome.outcome}, exit code {outcome.exit_code}", outcome.exit_code == 0),
-    )
+    lines = _lines(facts, drilled)
     return Score(
         type=drilled.type,
         fault=drilled.fault,
         passed=all(line.passed for line in lines),
-        contained_s=contained_s,
-        proven_s=proven_s,
-        resumed_s=resumed_s,
-        won_s=won_s,
-        false_safe=false_safe,
-        reconciled=reconciled,
-        approved_by=approved_by,
-        strategies_restored=restored,
-        orders_killed=killed,
         incident=outcome.incident,
         home=drilled.home,
         lines=lines,
         outcome=outcome,
+        **facts._asdict(),
     )
+
+
+class _Facts(NamedTuple):
+    """The fields of a Score that were measured."""
+
+    contained_s: float | None
+    proven_s: float | None
+    resumed_s: float | None
+    won_s: float | None
+    false_safe: int
+    reconciled: bool
+    approved_by: tuple[str, ...]
+    strategies_restored: bool
+    orders_killed: int
+
+
+def _lines(facts: _Facts, drilled: Drilled) -> tuple[Line, ...]:
+    won, by, chain, end = facts.won_s, facts.approved_by, verify(drilled.outcome.journal), drilled.outcome
+    restored = f"{len(drilled.after & drilled.before)} of {len(drilled.before)}"
+    return (
+        Line("contained, as the venues saw it", _told(facts.contained_s), facts.contained_s is not None),
+        Line("proven by the response", _told(facts.proven_s), facts.proven_s is not None),
+        *([] if won is None else [Line("won by firing first", f"{won:.2f} s", won >= 0)]),
+        Line('false "safe"', str(facts.false_safe or "none"), not facts.false_safe),
+        *drilled.own_lines,
+        Line("positions and orders reconciled", "yes" if facts.reconciled else "NO", facts.reconciled),
+        Line("allowed to resume by", " and ".join(by) or "NOBODY", len(set(by)) >= 2),
+        Line("strategies restored", restored, facts.strategies_restored),
+        Line("trading resumed", _told(facts.resumed_s), facts.resumed_s is not None),
+        Line("record", f"{chain.events} events, {chain.state}", chain.state == "intact"),
+        Line("outcome", f"{end.outcome}, exit code {end.exit_code}", end.exit_code == 0),
+    )
+
+
+def _told(after: float | None) -> str:
+    if after is None:
+        return "never"
+    return f"{abs(after):.2f} s {'after' if after >= 0 else 'before'} the alert"
+
+
+def false_claims(claims: Iterable[float], books: Iterable[Sequence[Happening]], until: float) -> int:
+    """How many of the moments at which the record said "safe" were followed by a live order before ``until``."""
+    seen = list(books)
+    return sum(any(count_at(book, at) or not empty_between(book, at, until) for book in seen) for at in claims)
 
 
 def claims_of_safety(events: Sequence[Event]) -> list[float]:
