@@ -75,7 +75,6 @@ def score(drilled: Drilled) -> Score:
     passed_gate = [event for event in events if event.kind == "gate.passed"]
     reopened_at = seconds(passed_gate[0].at) if passed_gate else float("inf")
     claims = [at for at in claims_of_safety(events) if at < reopened_at]
-
     placed_again = [h.at for h in happenings if h.kind == "placed" and h.at > reopened_at]
 
     def since_alert(at: float | None) -> float | None:
@@ -84,9 +83,7 @@ def score(drilled: Drilled) -> Score:
     facts = _Facts(
         contained_s=since_alert(all_emptied_for_good(books, reopened_at)),
         proven_s=since_alert(min(claims, default=None)),
-        resumed_s=since_alert(
-            min((h.at for h in happenings if h.kind == "placed" and h.at > reopened_at), default=None)
-        ),
+        resumed_s=since_alert(min(placed_again, default=None)),
         won_s=time_won(events),
         false_safe=false_claims(claims, books, reopened_at),
         reconciled=[e.data.get("verdict") for e in events if e.kind == "positions.reconciled"][-1:] == ["reconciled"],
