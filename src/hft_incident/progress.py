@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TextIO
 from ansible_collections.hft.incident.plugins.module_utils.chain import Event
 from ansible_collections.hft.incident.plugins.module_utils.redaction import iso_utc
 
-from .record import offset, plain, sentence
+from .record import heading, offset, plain, sentence
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -180,7 +180,7 @@ def telling(event: Event) -> str | None:
     if event.kind in QUIET_KINDS or (event.kind == "task.finished" and event.data.get("status") in QUIET_STATUS):
         return None
     if event.kind == "phase.entered":
-        return plain(f"{str(event.data.get('phase')).upper()}: {event.data.get('play')}")
+        return plain(heading(event.data))
     if event.kind == "venue.reported":
         return plain(f"{event.data.get('name')}: {event.data.get('text') or event.data.get('state')}")
     return sentence(event)

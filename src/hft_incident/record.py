@@ -101,8 +101,7 @@ def timeline_lines(events: Sequence[Event]) -> list[str]:
     for event in events:
         since = offset(events[0].at, event.at)
         if event.kind == "phase.entered":
-            phase, play = (plain(str(event.data.get(field, "?"))) for field in ("phase", "play"))
-            lines += ["", f"{since}  {phase.upper()}: {play}"]
+            lines += ["", f"{since}  {plain(heading(event.data))}"]
         else:
             lines.append(f"{since}  {sentence(event)}")
     return lines
@@ -162,9 +161,16 @@ def verify_outcome(found: Verification, evidence: Sequence[EvidenceFound]) -> st
     return "failed" if any(row.state == "altered" for row in evidence) else VERIFY_OUTCOMES[found.state]
 
 
+def heading(data: Mapping[str, Any]) -> str:
+    """The phase and its play, whose name may begin with the phase's own."""
+    phase, play = (str(data.get(field, "?")) for field in ("phase", "play"))
+    first, colon, rest = play.partition(": ")
+    return f"{phase.upper()}: {rest if colon and first.lower() == phase.lower() else play}"
+
+
 def sentence(event: Event) -> str:
     """One event in English, on one line; a kind nobody wrote a sentence for shows its fields."""
-    write = _SENTENCES.get(event.kind)
+    write = SENTENCES.get(event.kind)
     try:
         text = write(event.data) if write else _fields(event)
     except (KeyError, TypeError, AttributeError, ValueError):  # a kind we know with data we do not: show it as it is
@@ -307,7 +313,7 @@ def _open_orders(data: Mapping[str, Any]) -> str:
 
 
 def _probe(system: Mapping[str, Any]) -> str:
-    said = system["error"] or f"{system['status']}, {system['mode']}"
+    said = system["error"] or ", ".join(dict.fromkeys((system["status"], system["mode"])))
     return f"{system['name']} {system['verdict']} ({said}{', restarted' if system['restarted'] else ''})"
 
 
@@ -323,13 +329,63 @@ def _things(data: Mapping[str, Any]) -> str:
     return ", ".join(names) or "nothing, its record is passed over as it stands"
 
 
+def _crash(data: Mapping[str, Any]) -> str:
+    """What it died of, how sure that is, and the first line that proves it."""
+    kind = str(data["kind"]).replace("_", " ")
+    ended = data["signal"] or (None if data["exit_status"] is None else f"exit status {data['exit_status']}")
+    again = (
+        f"crashes: {data['crashes']}" if data["crashes"] > 1 else "started again since" if data["repeated"] else None
+    )
+    how = ", ".join(str(part) for part in (data["confidence"], ended, again) if part)
+    proof = f": {data['because'][0]}" if data["because"] else ""
+    against = f"; against it: {data['contradictions'][0]}" if data["contradictions"] else ""
+    return f"{data['unit']} on {data['host']}: {kind} ({how}){proof}{against}"
+
+
+def _measured(data: Mapping[str, Any]) -> str:
+    """What stands out first, then how long tasks waited of the last 10 s, memory, and the fullest disk."""
+    stalls = [
+        f"{resource} {figures['some']['avg10_percent']:.1f} %"
+        for resource, figures in sorted(data["pressure"].items())
+        if figures and "some" in figures
+    ]
+    available = data["memory"].get("available_bytes")
+    fullest = max(data["disks"], key=lambda disk: disk["used_percent"] or 0.0, default=None)
+    told = [
+        *data["notable"],
+        *([f"waiting for {', '.join(stalls)} of the last 10 s"] if stalls else []),
+        *([] if available is None else [f"{available / 1e9:.1f} GB of memory available"]),
+        *([f"{fullest['path']} {fullest['used_percent'] or 0.0:.0f} % full"] if fullest else []),
+    ]
+    return f"{data['host']}: " + ("; ".join(told) or "it tells nothing of itself")
+
+
+def _release(data: Mapping[str, Any]) -> str:
+    found = "; ".join(data["reasons"])
+    as_approved = f"version {data['version']['approved']}, {data['files']} files, the configuration is valid"
+    return f"release on {data['host']}: {str(data['verdict']).replace('_', ' ')}: {found or as_approved}"
+
+
+def _evidence_kept(data: Mapping[str, Any]) -> str:
+    kept = f"evidence of {data['host']} kept: {data['items']} items, {data['bytes']} bytes in {data['folder']}"
+    return f"{kept}; missing: {', '.join(data['missing'])}" if data["missing"] else kept
+
+
+def _latch_stays(data: Mapping[str, Any]) -> str:
+    """It was told to open and did not."""
+    scope = f"{data['scope']} {data['name']}" if data["name"] else "all trading"
+    why = data["difference"] or f"the hold file is {data['hold']}"
+    return f"latch of {data['host']}, {scope}: NOT OPENED: {why}"
+
+
 def _latch(data: Mapping[str, Any]) -> str:
     scope = f"{data['scope']} {data['name']}" if data["name"] else "all trading"
     what = f"latch of {data['host']}, {scope}: told {data['state']}"
     return f"{what}; its parts differ: {data['difference']}" if data["difference"] else what
 
 
-_SENTENCES: Mapping[str, Sentence] = {
+#: By kind of event. A phase that is entered is a heading.
+SENTENCES: Mapping[str, Sentence] = {
     "incident.opened": _opened,
     "incident.closed": lambda data: (
         f"incident closed: {data['resolution']}" + (f", {data['summary']}" if data.get("summary") else "")
@@ -369,19 +425,20 @@ _SENTENCES: Mapping[str, Sentence] = {
     "open_orders.listed": _open_orders,
     "exposure.measured": _exposure,
     "exchange.changed": _says("{name} at {trading_system}: {before} -> {state}"),
+    "exchange.not_connected": _says("{name} at {trading_system}: attempt {attempt} of {attempts} to connect: {error}"),
     "service.changed": _says("{unit}: {before} -> {state}"),
     "latch.changed": _latch,
-    "latch.not_opened": _latch,
+    "latch.not_opened": _latch_stays,
     "positions.reconciled": _says("{verdict}: {reason}"),
     "kill.ordered": lambda data: f"kill ordered: {', '.join(data['venues'])}: {data['reason']}",
     "inverse.registered": _says("to undo later: {describe}"),
     "inverse.applied": lambda data: f"undone: {data.get('describe') or data['id']}",
     "inverse.failed": _says("could not undo: {describe}: {msg}"),
     "gate.held": _gate_held,
-    "evidence.kept": lambda data: (
-        f"evidence of {data['host']} kept: {data['items']} items, {data['bytes']} bytes in {data['folder']}"
-        + (f"; missing: {', '.join(data['missing'])}" if data["missing"] else "")
-    ),
+    "evidence.kept": _evidence_kept,
+    "crash.classified": _crash,
+    "host.measured": _measured,
+    "release.checked": _release,
     "database.probed": _says("database {dbname} at {host}: {verdict}: {reason}"),
     "approval.given": _says("{person} approved {gate}"),
     "gate.passed": lambda data: f"gate {data['gate']} passed: approved by {' and '.join(data['people'])}",

@@ -14,7 +14,7 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 from tests.lab.modules.steps import seed
@@ -26,6 +26,8 @@ ROOT = Path(__file__).resolve().parents[2]
 SOURCES = (ROOT / "src", ROOT / "collections")
 COLLECTION = "ansible_collections/hft/incident"
 PATIENCE_S = 120
+SHORT = ("hft_kill_interval_s=0.05", "hft_watch_interval_s=0.2", "hft_strategy_settle_s=0.1",
+         "hft_stability_window_s=0.3")  # fmt: skip
 
 
 class Jumphost(NamedTuple):
@@ -106,8 +108,13 @@ def sources() -> set[str]:
         str(path.relative_to(source))
         for source in SOURCES
         for path in source.rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts and "tests" not in path.relative_to(source).parts
+        if path.is_file() and not any(map(_is_no_source, path.relative_to(source).parts))
     }
+
+
+def _is_no_source(part: str) -> bool:
+    """The caches of whatever tool was started in there are hidden."""
+    return part.startswith(".") or part in ("tests", "__pycache__")
 
 
 def packed(wheel: Path) -> set[str]:
@@ -123,6 +130,8 @@ def test_the_wheel_holds_every_file_of_the_sources_and_nothing_else(wheel: Path)
     "path",
     [
         f"{COLLECTION}/playbooks/exchange_outage.yml",
+        f"{COLLECTION}/playbooks/system_crash.yml",
+        f"{COLLECTION}/playbooks/vars/fire_first.yml",
         f"{COLLECTION}/plugins/callback/scribe.py",
         f"{COLLECTION}/plugins/modules/killswitch.py",
         f"{COLLECTION}/plugins/action/killswitch.py",
@@ -189,20 +198,61 @@ def test_the_red_button_clears_a_venue(jumphost: Jumphost) -> None:
     assert (count > 1, left) == (True, [])
 
 
+def incidents(jumphost: Jumphost) -> list[dict[str, Any]]:
+    """Every incident on record, the newest first."""
+    status = jumphost.run("hft-incident", "status", "--json")
+    assert status.returncode == 0, status.stderr
+    rows: list[dict[str, Any]] = json.loads(status.stdout)["incidents"]
+    return rows
+
+
+def allow(jumphost: Jumphost) -> None:
+    """Two people approve what is held, each with their own key of the lab, and it goes on to its end."""
+    (held,) = (row for row in incidents(jumphost) if row["open"])
+    assert held["gates"]["resume_trading"]["missing"] == 2
+    for person in ("alice", "bob"):
+        key = str(jumphost.folder / "state/lab/people" / person)
+        approved = jumphost.run("hft-incident", "approve", held["id"], "resume_trading", "--key", key)
+        assert approved.returncode == 0, approved.stderr
+    resumed = jumphost.run("hft-incident", "resume", held["id"])
+    assert resumed.returncode == 0, resumed.stdout + resumed.stderr
+
+
 def test_a_whole_response_runs_from_an_empty_folder_by_its_collection_name(jumphost: Jumphost) -> None:
     playbook = ("ansible-playbook", "hft.incident.exchange_outage", "-i", str(jumphost.folder / "state/lab/inventory"))
-    short = "hft_kill_interval_s=0.05 hft_watch_interval_s=0.2 hft_strategy_settle_s=0.1 hft_stability_window_s=0.3"
     with lab(jumphost):
         checked = jumphost.run(*playbook, "--syntax-check")
         assert checked.returncode == 0, checked.stderr
         scribe = {"ANSIBLE_CALLBACKS_ENABLED": "hft.incident.scribe"}
-        done = jumphost.run(*playbook, "-e", f"exchange=okx confirmed=true {short}", env=scribe)
-        assert done.returncode == 0, done.stdout + done.stderr
-        assert ": done; record " in done.stdout
+        done = jumphost.run(*playbook, "-e", " ".join(("exchange=okx confirmed=true", *SHORT)), env=scribe)
+        assert ": held; record " in done.stdout, done.stdout + done.stderr
+        allow(jumphost)
         run = jumphost.run("hft-incident", "run", "exchange_outage", "-e", "exchange=binance", "--json")
         assert run.returncode == 0, run.stderr
-    status = json.loads(jumphost.run("hft-incident", "status", "--json").stdout)
-    assert len(status["incidents"]) == 2
-    for incident in status["incidents"]:
+    assert len(incidents(jumphost)) == 2
+    closed(jumphost)
+
+
+def test_the_lab_of_the_wheel_brings_what_a_system_crash_needs(jumphost: Jumphost) -> None:
+    """A service manager, PostgreSQL and people with keys."""
+    with lab(jumphost):
+        held = jumphost.run(
+            "hft-incident",
+            "run",
+            "system_crash",
+            "-e",
+            "confirmed=true",
+            *(word for clock in SHORT for word in ("-e", clock)),
+        )
+        assert held.returncode == 4, held.stdout + held.stderr
+        allow(jumphost)
+    closed(jumphost)
+    kinds = jumphost.run("hft-incident", "timeline", incidents(jumphost)[0]["id"], "--json").stdout
+    assert '"database.probed"' in kinds
+
+
+def closed(jumphost: Jumphost) -> None:
+    """Everything on record is over, and proves itself."""
+    for incident in incidents(jumphost):
         assert not incident["open"]
         assert jumphost.run("hft-incident", "verify", incident["id"]).returncode == 0

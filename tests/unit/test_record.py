@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,9 @@ from ansible_collections.hft.incident.plugins.module_utils.chain import GENESIS,
 from ansible_collections.hft.incident.plugins.module_utils.incident import Incident, open_incident
 from ansible_collections.hft.incident.plugins.module_utils.journal import verify
 from hft_incident import record
+
+ROOT = Path(__file__).parents[2]
+SOURCES = (ROOT / "src", ROOT / "collections/ansible_collections/hft/incident/plugins")
 
 
 @pytest.fixture
@@ -81,6 +85,118 @@ def test_the_offset_counts_from_the_first_event(at: str, shown: str) -> None:
 def test_a_known_kind_with_other_data_shows_its_fields_instead_of_failing() -> None:
     assert record.sentence(event("kill.verified", {"venues": "odd"})) == "kill.verified venues=odd"
     assert record.sentence(event("severity.set", {"level": 2})) == "severity.set level=2"
+
+
+CRASH = {
+    "unit": "hft-1.service", "host": "fra-1", "kind": "segmentation_fault", "confidence": "proven",
+    "signal": "SIGSEGV", "exit_status": None, "repeated": False, "crashes": 1, "contradictions": [],
+    "because": ["unit: dumped status=11 (SIGSEGV)", "journal 2026: more"], "changes": 3,
+}  # fmt: skip
+DISKS = [
+    {"path": "/", "used_percent": 23.36},
+    {"path": "/var/log", "used_percent": 99.6},
+    {"path": "/odd", "used_percent": None},
+]
+HOST = {
+    "host": "fra-1", "notable": [], "disks": DISKS, "memory": {"available_bytes": 24_076_869_632},
+    "pressure": {"cpu": {"some": {"avg10_percent": 52.81}}, "io": {"some": {"avg10_percent": 0.0}}, "memory": None},
+}  # fmt: skip
+RELEASE = {"host": "fra-1", "verdict": "approved", "reasons": [], "version": {"approved": "1.4"}, "files": 15}
+EVIDENCE = {"host": "hft-1", "items": 8, "bytes": 4096, "folder": "evidence/hft-1", "missing": []}
+DATABASE = {"dbname": "hft_db", "host": "db-1", "verdict": "read_only", "reason": "it is a standby"}
+LATCH = {"host": "hft-1", "scope": "all", "name": "", "state": "open", "hold": "closed", "difference": ""}
+PROBED = {"name": "hft-1", "verdict": "answering", "status": "halted", "mode": "halted", "error": None}
+
+
+@pytest.mark.parametrize(
+    ("kind", "data", "said"),
+    [
+        (
+            "crash.classified", CRASH,
+            "hft-1.service on fra-1: segmentation fault (proven, SIGSEGV): unit: dumped status=11 (SIGSEGV)",
+        ),
+        (
+            "crash.classified",
+            {**CRASH, "kind": "unhandled_exception", "signal": None, "exit_status": 1, "repeated": True, "crashes": 3},
+            "hft-1.service on fra-1: unhandled exception (proven, exit status 1, crashes: 3): "
+            "unit: dumped status=11 (SIGSEGV)",
+        ),
+        (
+            "crash.classified",
+            {**CRASH, "kind": "unknown", "signal": None, "because": [], "contradictions": ["but"]},
+            "hft-1.service on fra-1: unknown (proven); against it: but",
+        ),
+        (
+            "crash.classified", {**CRASH, "signal": None, "exit_status": 0, "repeated": True, "because": ["it ended"]},
+            "hft-1.service on fra-1: segmentation fault (proven, exit status 0, started again since): it ended",
+        ),
+        (
+            "host.measured", HOST,
+            "fra-1: waiting for cpu 52.8 %, io 0.0 % of the last 10 s; 24.1 GB of memory available; "
+            "/var/log 100 % full",
+        ),
+        (
+            "host.measured", {**HOST, "notable": ["/log: the disk is full"], "disks": [], "pressure": {"cpu": None}},
+            "fra-1: /log: the disk is full; 24.1 GB of memory available",
+        ),
+        (
+            "host.measured", {"host": "fra-1", "notable": [], "disks": [], "pressure": {}, "memory": {}},
+            "fra-1: it tells nothing of itself",
+        ),
+        (
+            "release.checked", RELEASE,
+            "release on fra-1: approved: version 1.4, 15 files, the configuration is valid",
+        ),
+        (
+            "release.checked", {**RELEASE, "verdict": "not_approved", "reasons": ["a is different", "b is missing"]},
+            "release on fra-1: not approved: a is different; b is missing",
+        ),
+        ("evidence.kept", EVIDENCE, "evidence of hft-1 kept: 8 items, 4096 bytes in evidence/hft-1"),
+        (
+            "evidence.kept", {**EVIDENCE, "missing": ["core", "maps"]},
+            "evidence of hft-1 kept: 8 items, 4096 bytes in evidence/hft-1; missing: core, maps",
+        ),
+        ("database.probed", DATABASE, "database hft_db at db-1: read_only: it is a standby"),
+        ("run.resumed", {"play": "Recover: open the latch"}, "going on from: Recover: open the latch"),
+        ("latch.not_opened", LATCH, "latch of hft-1, all trading: NOT OPENED: the hold file is closed"),
+        (
+            "latch.not_opened", {**LATCH, "scope": "exchange", "name": "okx", "difference": "the API is closed"},
+            "latch of hft-1, exchange okx: NOT OPENED: the API is closed",
+        ),
+        ("latch.changed", {**LATCH, "state": "closed"}, "latch of hft-1, all trading: told closed"),
+        (
+            "trading_systems.probed", {"systems": [{**PROBED, "restarted": True}]},
+            "trading systems: hft-1 answering (halted, restarted)",
+        ),
+        (
+            "trading_systems.probed", {"systems": [{**PROBED, "status": "ok", "restarted": None}]},
+            "trading systems: hft-1 answering (ok, halted)",
+        ),
+        (
+            "exchange.not_connected",
+            {"name": "okx", "trading_system": "hft-1", "attempt": 2, "attempts": 5, "error": "timeout"},
+            "okx at hft-1: attempt 2 of 5 to connect: timeout",
+        ),
+    ],
+)  # fmt: skip
+def test_what_a_crash_leaves_on_record_reads_like_sentences(kind: str, data: dict[str, Any], said: str) -> None:
+    assert record.sentence(event(kind, data)) == said
+
+
+def test_a_heading_does_not_say_its_phase_twice() -> None:
+    entered = [event("phase.entered", {"phase": "assess", "play": play}) for play in
+               ("Assess: how far does it go?", "Look: what is it?", "assess")]  # fmt: skip
+    assert [line.partition("  ")[2] for line in record.timeline_lines(entered) if line] == [
+        "ASSESS: how far does it go?", "ASSESS: Look: what is it?", "ASSESS: assess",
+    ]  # fmt: skip
+
+
+def test_every_kind_that_the_product_records_has_a_sentence() -> None:
+    recorded = re.compile(r"(?:event|note|append|_recorded)\(\s*\"([a-z_]+\.[a-z_]+)\"")
+    sources = [path.read_text(encoding="utf-8") for root in SOURCES for path in root.rglob("*.py")]
+    kinds = {kind for text in sources for kind in recorded.findall(text)} - {"phase.entered"}
+    assert {"crash.classified", "run.started", "latch.not_opened"} <= kinds
+    assert sorted(kinds - set(record.SENTENCES)) == []
 
 
 def test_closing_says_how_it_was_resolved() -> None:

@@ -114,7 +114,7 @@ def run(params: Params, _context: Context) -> Result:
                     "unit": settings.unit,
                     "host": socket.gethostname(),
                     **{field: judged[field] for field in _RECORDED},
-                    "because": [f"{line['source']} {line['place']}: {line['text']}" for line in judged["because"]],
+                    "because": [f"{_where(line)}: {line['text']}" for line in judged["because"]],
                     "ended_at": iso(life.ended),
                     "core": {field: core[field] for field in ("how", "path", "size_bytes")},
                     "changes": changes["count"],
@@ -130,6 +130,11 @@ def run(params: Params, _context: Context) -> Result:
 
 
 _RECORDED = ("kind", "confidence", "signal", "exit_status", "repeated", "crashes", "contradictions")
+
+
+def _where(line: Mapping[str, Any]) -> str:
+    """The source of a line, and the place in it where it has one."""
+    return " ".join(part for part in (line["source"], line["place"]) if part)
 
 
 def _checked(params: Params) -> Settings:
