@@ -98,7 +98,7 @@ class Theatre:
         while True:
             runs += 1
             assert runs <= MAX_ROUNDS, "it goes on and on"
-            code, took = self._run(words, left)
+            code, took, said = self._run(words, left)
             fresh = [incident for incident in self._incidents() if incident.id not in known]
             if code is None:
                 killed_in = self._phase(fresh)
@@ -112,7 +112,7 @@ class Theatre:
             (incident,) = fresh
             if code == 4:
                 self._approve(incident)
-            assert code in (None, 4), f"exit code {code}; see {incident.journal.path}"
+            assert code in (None, 4), f"{strike} killed after {kill_after} s: exit code {code}: {said}"
             words = ["resume", incident.id]
         (incident,) = fresh
         wait_until(lambda: running_strategies(self.lab) == before and self._quoting(), PATIENCE_S)
@@ -122,23 +122,24 @@ class Theatre:
         clocks = [word for name, value in CLOCKS.items() for word in ("-e", f"{name}={value}")]
         return ["run", TYPE, "-i", str(self.lab.inventory), "-e", "reason=trial", *clocks]
 
-    def _run(self, words: list[str], kill_after: float | None) -> tuple[int | None, float]:
-        """Its exit code (None: killed) and how long (s) it took."""
+    def _run(self, words: list[str], kill_after: float | None) -> tuple[int | None, float, str]:
+        """Its exit code (None: killed), how long (s) it took, and what it said."""
         began = time.monotonic()
         with subprocess.Popen(
             [BIN / "hft-incident", *words],
             env=environment_of(self.lab.home),
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
+            text=True,
         ) as process:
             try:
-                process.wait(PATIENCE_S if kill_after is None else max(0.0, kill_after))
+                said, _ = process.communicate(timeout=PATIENCE_S if kill_after is None else max(0.0, kill_after))
             except subprocess.TimeoutExpired:
                 kill_all_of(process.pid)
                 assert kill_after is not None, f"it does not end: {words}"
-                return None, time.monotonic() - began
-        return process.returncode, time.monotonic() - began
+                return None, time.monotonic() - began, ""
+        return process.returncode, time.monotonic() - began, said
 
     def _approve(self, incident: Incident) -> None:
         for person in ("alice", "bob"):
