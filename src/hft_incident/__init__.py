@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .red_button import kill
     from .responder import respond, resume
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"  # the one place; galaxy.yml repeats it, which a test holds
 __all__ = ["Approval", "Outcome", "__version__", "approve", "kill", "respond", "resume"]
 
 _HOMES = {

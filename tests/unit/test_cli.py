@@ -9,15 +9,15 @@ import json
 import os
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 
 import hft_incident
 from ansible_collections.hft.incident.plugins.module_utils.incident import TYPES, open_incident
 from hft_incident import cli, commands
-from hft_incident.catalog import CATALOG, COLLECTIONS_ROOT
+from hft_incident.catalog import CATALOG, COLLECTION, COLLECTIONS_ROOT
 
 ROOT = Path(__file__).parents[2]
 SOURCES = os.pathsep.join([str(Path(hft_incident.__file__).parents[1]), str(COLLECTIONS_ROOT)])
@@ -111,10 +111,13 @@ def test_every_command_that_is_listed_is_there_and_no_other(capsys: pytest.Captu
     assert set(commands.NAMES) | {"kill"} == set(cli.COMMANDS)
 
 
-def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+def test_the_version_is_that_of_the_package_and_of_the_collection(capsys: pytest.CaptureFixture[str]) -> None:
+    galaxy = yaml.safe_load((COLLECTION / "galaxy.yml").read_text())
     assert cli.main(["--version"]) == 0
-    assert capsys.readouterr().out == f"hft-incident {project['version']}\n"
+    assert capsys.readouterr().out == f"hft-incident {hft_incident.__version__}\n"
+    assert galaxy["version"] == hft_incident.__version__
+    for changelog in (ROOT, COLLECTION):
+        assert f"\n## {hft_incident.__version__}" in (changelog / "CHANGELOG.md").read_text()
 
 
 def test_list_has_a_line_for_each_type(capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: gate
 short_description: Go on only where enough different people have signed that it may
-version_added: 0.1.0
+version_added: 0.2.0
 description:
   - Stopping needs nobody; to open again needs people. An approval is given by C(hft-incident approve INC GATE), which
     signs, with the person's own SSH key, the incident, the gate and the incident's record as it stands.

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: trading_system_info
 short_description: Ask every trading system how it is, and tell apart the ways in which it does not answer
-version_added: 0.1.0
+version_added: 0.2.0
 description:
   - Asks all trading systems for their health at the same moment, each once, with a short deadline.
   - A trading system that does not answer is an answer and no failure of the task, so look at RV(all_answer).

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: trading_system_watch
 short_description: Wait until the trading systems are as wanted, and watch that they stay so
-version_added: 0.1.0
+version_added: 0.2.0
 description:
   - Takes the look of M(hft.incident.trading_system_info) again and again until every trading system is as wanted, and
     then for as long as they have to stay so.
