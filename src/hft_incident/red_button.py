@@ -212,11 +212,10 @@ class _Record:
 
     def _write(self, kind: str, data: dict[str, object]) -> None:
         # Imported here, beside the kill and not before it.
-        from ansible_collections.hft.incident.plugins.module_utils.incident import home_directory
-        from ansible_collections.hft.incident.plugins.module_utils.journal import FILE_NAME, Journal
+        from ansible_collections.hft.incident.plugins.module_utils.incident import home_directory, kills_journal
 
         try:
-            Journal(home_directory() / "kills" / FILE_NAME).append(kind, data)
+            kills_journal(home_directory()).append(kind, data)
         except (IncidentError, OSError, ValueError) as error:
             _tell(f"warning: no record of this kill could be written: {error}")
 

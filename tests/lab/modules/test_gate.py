@@ -20,7 +20,12 @@ import pytest
 
 from ansible_collections.hft.incident.plugins.module_utils import authority, claims, ssh_signature
 from ansible_collections.hft.incident.plugins.module_utils.errors import HeldError, UsageError
-from ansible_collections.hft.incident.plugins.module_utils.incident import ENV_DIR, Incident, list_incidents
+from ansible_collections.hft.incident.plugins.module_utils.incident import (
+    ENV_DIR,
+    Incident,
+    kills_journal,
+    list_incidents,
+)
 from ansible_collections.hft.incident.plugins.module_utils.journal import verify
 from ansible_collections.hft.incident.plugins.module_utils.redaction import iso_utc
 from ansible_collections.hft.incident.plugins.module_utils.steps import gate
@@ -417,6 +422,40 @@ def test_a_passage_before_something_was_closed(
     passed(firm, incident)
     incident.journal.append(*closing)
     assert f"something was closed since it was passed ({closing[0]}" in shut(firm, incident)
+
+
+def press(firm: Firm) -> None:
+    """The red button by hand, as `hft-incident kill` records it: in no incident's journal."""
+    kills_journal(firm.home).append("kill.ordered", {"reason": "it quotes wildly", "venues": ["alpha"]})
+
+
+def test_a_passage_before_somebody_pressed_the_red_button_by_hand(firm: Firm, incident: Incident) -> None:
+    press(firm)
+    passed(firm, incident)
+    require(firm, incident)
+    press(firm)
+    assert "the red button was pressed by hand since it was passed" in shut(firm, incident)
+    assert ask(firm).outcome == "held"
+    sign(firm, incident, "alice", "bob")
+    keep(incident, ask(firm))
+    require(firm, incident)
+
+
+def test_approvals_before_somebody_pressed_the_red_button_by_hand(firm: Firm, incident: Incident) -> None:
+    sign(firm, incident, "alice", "bob")
+    press(firm)
+    held = ask(firm)
+    assert (held.outcome, held["approved_by"]) == ("held", [])
+    assert all("the red button was pressed by hand since" in reason for reason in reasons(held))
+    assert "it was not passed" in shut(firm, incident)
+
+
+def test_a_record_of_the_red_button_that_was_altered_opens_nothing(firm: Firm, incident: Incident) -> None:
+    passed(firm, incident)
+    press(firm)
+    path = Path(kills_journal(firm.home).path)
+    path.write_text(path.read_text().replace("wildly", "mildly"))
+    assert f"then put {path} away" in shut(firm, incident)
 
 
 def test_a_closing_between_the_approvals_and_the_passage(firm: Firm, incident: Incident) -> None:

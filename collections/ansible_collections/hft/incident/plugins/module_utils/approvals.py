@@ -236,13 +236,24 @@ def _dicts(data: Mapping[str, Any], field: str) -> list[Mapping[str, Any]]:
 # The judgement --------------------------------------------------------------------------------------------------------
 
 
-def judge(incident: str, policy: Policy, events: Sequence[Event], given: Iterable[Given], now: datetime) -> Judgement:
-    """Which approvals count at ``now``, the journal being ``events``: no two of one person, no two with one key."""
+def judge(
+    incident: str,
+    policy: Policy,
+    events: Sequence[Event],
+    given: Iterable[Given],
+    now: datetime,
+    pressed: datetime | None = None,
+) -> Judgement:
+    """Which approvals count at ``now``, the journal being ``events``: no two of one person, no two with one key.
+
+    ``pressed``: when the red button was last pressed by hand, which no journal of an incident tells.
+    """
     facts = basis(events)
     accepted: list[Given] = []
     refused: list[Refusal] = []
     for one in given:
-        reason = _objection(incident, policy, events, facts, one, now) or _repeats(one, accepted)
+        reason = _objection(incident, policy, events, facts, one, now)
+        reason = reason or _before(pressed, one) or _repeats(one, accepted)
         if reason:
             refused.append(Refusal(one.person or one.fingerprint or "somebody", reason))
         else:
@@ -293,6 +304,13 @@ def _outdated(policy: Policy, events: Sequence[Event], facts: Basis, one: Given,
     then = basis(upto)
     changed = sorted(name for name in {*then, *facts} if then.get(name) != facts.get(name))
     return f"outdated: changed since: {', '.join(changed)}" if changed else ""
+
+
+def _before(pressed: datetime | None, one: Given) -> str:
+    at = moment(one.statement["at"])
+    if pressed is None or at is None or at > pressed:
+        return ""
+    return f"outdated: the red button was pressed by hand since, at {iso_utc(pressed)}"
 
 
 def _is_statement(found: Any) -> bool:

@@ -31,8 +31,9 @@ from .approvals import (
 )
 from .chain import Event
 from .errors import HeldError, UsageError
-from .incident import Incident
+from .incident import Incident, kills_journal
 from .journal import verify
+from .redaction import iso_utc
 from .ssh_signature import Proof, Signers, prove, read_signers
 
 
@@ -100,10 +101,13 @@ def objection_to_passage(gate: Gate, events: Sequence[Event]) -> str:
     passed_at = moment(passage.at)
     if passed_at is None:
         return f"its record is unreadable (event {passage.seq})"
+    pressed = _pressed_at(gate.incident)
+    if pressed and pressed >= passed_at:
+        return f"the red button was pressed by hand since it was passed (at {iso_utc(pressed)})"
     before = [event for event in events if event.seq < passage.seq]
     named = passage.data.get("approvals")
     used = [event for event in before if isinstance(named, list) and event.seq in named]
-    found = judge(gate.incident.id, gate.policy, before, given(gate, used), passed_at)
+    found = judge(gate.incident.id, gate.policy, before, given(gate, used), passed_at, pressed)
     if not found.missing:
         return ""
     return "; ".join([f"{found.missing} of the approvals that passed it do not count", *refusals(found)])
@@ -116,7 +120,8 @@ def judgement(gate: Gate, events: Sequence[Event], now: datetime, also: Iterable
     """
     passed = max((e.seq for e in events if e.kind == PASSED and e.data.get("gate") == gate.policy.gate), default=0)
     fresh = [event for event in events if event.seq > passed]
-    return judge(gate.incident.id, gate.policy, events, [*given(gate, fresh), *also], now)
+    pressed = _pressed_at(gate.incident)
+    return judge(gate.incident.id, gate.policy, events, [*given(gate, fresh), *also], now, pressed)
 
 
 def given(gate: Gate, events: Sequence[Event]) -> list[Given]:
@@ -156,6 +161,24 @@ def intact_events(incident: Incident) -> list[Event]:
             f"`hft-incident verify {incident.id}`, put the original back, then go on"
         )
     return incident.journal.events()
+
+
+def _pressed_at(incident: Incident) -> datetime | None:
+    """When somebody last pressed the red button by hand: it closes for every incident, and is in no incident's record.
+
+    Raises HeldError where its record was altered, IncidentError where it cannot be read.
+    """
+    journal = kills_journal(incident.directory.parent)
+    if not os.path.exists(journal.path):
+        return None
+    found = verify(journal.path)
+    if found.state == "altered":
+        raise HeldError(
+            f"the record of the red button was {found.reason}, so nobody can tell what it closed: look into it, "
+            f"then put {journal.path} away"
+        )
+    times = [event.at for event in journal.events() if event.kind == "kill.ordered"]
+    return moment(times[-1]) if times else None
 
 
 def _given(gate: Gate, event: Event) -> Given:

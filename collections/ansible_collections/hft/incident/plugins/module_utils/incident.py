@@ -154,6 +154,11 @@ def find(incident_id: str, home: Path | None = None) -> Incident:
     return Incident(incident_id, directory)
 
 
+def kills_journal(home: Path) -> Journal:
+    """The record of the red button pressed by hand, beside all incidents and part of none."""
+    return Journal(home / "kills" / FILE_NAME)
+
+
 def list_incidents(home: Path | None = None) -> list[Incident]:
     """All incidents, the oldest first; none where there is no state folder yet."""
     where = home or home_directory()
