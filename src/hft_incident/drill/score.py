@@ -20,15 +20,12 @@ from .scenario import Line, seconds
 
 
 @dataclass(frozen=True)
-class Score:
+class Measured:
     """Seconds count from the alert; ``contained_s`` is when the venues' own books became empty for good (None: they
     never did), ``proven_s`` when the response had proven it, ``resumed_s`` when quotes came back. ``won_s``: how long
     before the playbook's own kill the red button was pressed (None: it was not). ``approved_by``: who allowed trading
     to resume."""
 
-    type: str
-    fault: str
-    passed: bool
     contained_s: float | None
     proven_s: float | None
     resumed_s: float | None
@@ -38,6 +35,15 @@ class Score:
     approved_by: tuple[str, ...]
     strategies_restored: bool
     orders_killed: int
+
+
+@dataclass(frozen=True)
+class Score(Measured):
+    """How a drill went; it passed where every line did."""
+
+    type: str
+    fault: str
+    passed: bool
     incident: str
     home: str
     lines: tuple[Line, ...]
@@ -80,7 +86,7 @@ def score(drilled: Drilled) -> Score:
     def since_alert(at: float | None) -> float | None:
         return None if at is None else round(at - drilled.alert_at, 2)
 
-    facts = _Facts(
+    measured = Measured(
         contained_s=since_alert(all_emptied_for_good(books, reopened_at)),
         proven_s=since_alert(min(claims, default=None)),
         resumed_s=since_alert(min(placed_again, default=None)),
@@ -91,7 +97,7 @@ def score(drilled: Drilled) -> Score:
         strategies_restored=drilled.after == drilled.before,
         orders_killed=sum(h.kind == "canceled" and drilled.alert_at <= h.at < reopened_at for h in happenings),
     )
-    lines = _lines(facts, drilled)
+    lines = _lines(measured, drilled)
     return Score(
         type=drilled.type,
         fault=drilled.fault,
@@ -100,37 +106,23 @@ def score(drilled: Drilled) -> Score:
         home=drilled.home,
         lines=lines,
         outcome=outcome,
-        **facts._asdict(),
+        **asdict(measured),
     )
 
 
-class _Facts(NamedTuple):
-    """The fields of a Score that were measured."""
-
-    contained_s: float | None
-    proven_s: float | None
-    resumed_s: float | None
-    won_s: float | None
-    false_safe: int
-    reconciled: bool
-    approved_by: tuple[str, ...]
-    strategies_restored: bool
-    orders_killed: int
-
-
-def _lines(facts: _Facts, drilled: Drilled) -> tuple[Line, ...]:
-    won, by, chain, end = facts.won_s, facts.approved_by, verify(drilled.outcome.journal), drilled.outcome
+def _lines(measured: Measured, drilled: Drilled) -> tuple[Line, ...]:
+    won, by, chain, end = measured.won_s, measured.approved_by, verify(drilled.outcome.journal), drilled.outcome
     restored = f"{len(drilled.after & drilled.before)} of {len(drilled.before)}"
     return (
-        Line("contained, as the venues saw it", _told(facts.contained_s), facts.contained_s is not None),
-        Line("proven by the response", _told(facts.proven_s), facts.proven_s is not None),
+        Line("contained, as the venues saw it", _told(measured.contained_s), measured.contained_s is not None),
+        Line("proven by the response", _told(measured.proven_s), measured.proven_s is not None),
         *([] if won is None else [Line("won by firing first", f"{won:.2f} s", won >= 0)]),
-        Line('false "safe"', str(facts.false_safe or "none"), not facts.false_safe),
+        Line('false "safe"', str(measured.false_safe or "none"), not measured.false_safe),
         *drilled.own_lines,
-        Line("positions and orders reconciled", "yes" if facts.reconciled else "NO", facts.reconciled),
+        Line("positions and orders reconciled", "yes" if measured.reconciled else "NO", measured.reconciled),
         Line("allowed to resume by", " and ".join(by) or "NOBODY", len(set(by)) >= 2),
-        Line("strategies restored", restored, facts.strategies_restored),
-        Line("trading resumed", _told(facts.resumed_s), facts.resumed_s is not None),
+        Line("strategies restored", restored, measured.strategies_restored),
+        Line("trading resumed", _told(measured.resumed_s), measured.resumed_s is not None),
         Line("record", f"{chain.events} events, {chain.state}", chain.state == "intact"),
         Line("outcome", f"{end.outcome}, exit code {end.exit_code}", end.exit_code == 0),
     )
