@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from hft_incident.catalog import COLLECTION
 from hft_incident.cli import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -75,3 +76,11 @@ def test_the_files_that_the_readme_names_exist() -> None:
     )
     assert links
     assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_the_readme_of_the_collection_has_a_line_for_every_module_and_names_its_playbooks() -> None:
+    text = (COLLECTION / "README.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| \S", text, re.MULTILINE)
+    assert sorted(rows) == sorted(path.stem for path in (COLLECTION / "plugins/modules").glob("*.py"))
+    for playbook in (COLLECTION / "playbooks").glob("*.yml"):
+        assert f"hft.incident.{playbook.stem}" in text
