@@ -17,7 +17,7 @@ from hft_incident.catalog import COLLECTION
 
 PLAYBOOKS = sorted((COLLECTION / "playbooks").glob("*.yml"))
 #: The state that stops or only looks, of every module that can also open; any other, also a computed one, opens.
-CLOSING = {
+CLOSING: Mapping[str, set[str | None]] = {
     "latch": {"closed"},
     "exchange": {"disabled", "connected"},
     "strategy": {"stopped"},
@@ -41,7 +41,8 @@ class Task(NamedTuple):
     def opens(self) -> bool:
         if self.module == "service_state" and self.args.get("unit") in OBSERVERS:
             return False
-        return self.module == "undo" or self.args.get("state") not in CLOSING.get(self.module, {self.args.get("state")})
+        closing = CLOSING.get(self.module)
+        return self.module == "undo" or (closing is not None and self.args.get("state") not in closing)
 
     @property
     def holds(self) -> bool:
