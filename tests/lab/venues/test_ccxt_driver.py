@@ -13,11 +13,15 @@ import pytest
 
 from ansible_collections.hft.incident.plugins.module_utils.http_client import HttpClient
 from ansible_collections.hft.incident.plugins.module_utils.secret_ref import Secret
-from ansible_collections.hft.incident.plugins.module_utils.venues.api import Credentials, OpenOrder, Venue
+from ansible_collections.hft.incident.plugins.module_utils.venues.api import (
+    Credentials,
+    OpenOrder,
+    PartialListing,
+    Venue,
+)
 from ansible_collections.hft.incident.plugins.module_utils.venues.ccxt_driver import for_exchange
 from ansible_collections.hft.incident.plugins.module_utils.venues.errors import (
     AuthError,
-    PartialListing,
     RateLimited,
     Rejected,
     Unavailable,

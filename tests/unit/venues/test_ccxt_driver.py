@@ -20,14 +20,13 @@ from ansible_collections.hft.incident.plugins.module_utils.http_client import (
 )
 from ansible_collections.hft.incident.plugins.module_utils.secret_ref import Secret
 from ansible_collections.hft.incident.plugins.module_utils.settings import SettingsError
-from ansible_collections.hft.incident.plugins.module_utils.venues.api import Credentials, OpenOrder
+from ansible_collections.hft.incident.plugins.module_utils.venues.api import Credentials, OpenOrder, PartialListing
 from ansible_collections.hft.incident.plugins.module_utils.venues.ccxt_driver import CcxtVenue, for_exchange
 from ansible_collections.hft.incident.plugins.module_utils.venues.errors import (
     AuthError,
     Banned,
     ClockSkew,
     MalformedReply,
-    PartialListing,
     RateLimited,
     Rejected,
     Unavailable,

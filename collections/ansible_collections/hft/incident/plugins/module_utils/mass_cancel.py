@@ -17,8 +17,8 @@ from .kill_order import FIRST_PAUSE_S, Clock, KillOrder, OnReport, Report, pause
 from .secret_ref import SecretError
 from .settings import SettingsError, VenueEntry
 from .venues import open_venue
-from .venues.api import OpenOrder, Venue
-from .venues.errors import AuthError, Banned, PartialListing, RateLimited, VenueError
+from .venues.api import OpenOrder, PartialListing, Venue
+from .venues.errors import AuthError, Banned, RateLimited, VenueError
 
 #: The longest pause (s) between two mass cancels while orders are still listed.
 LAST_CANCEL_PAUSE_S = 0.25

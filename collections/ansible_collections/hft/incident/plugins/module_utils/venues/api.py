@@ -71,6 +71,24 @@ class OpenOrder(NamedTuple):
     client_id: str = ""
 
 
+class PartialListing(Rejected):
+    """Open orders of some lines, while the venue lists another one not at all: enough to cancel ``orders`` by, never a
+    listing of what is open."""
+
+    kind = "partial"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str = "",
+        retry_after: float | None = None,
+        orders: Sequence[OpenOrder] = (),
+    ) -> None:
+        super().__init__(message, code=code, retry_after=retry_after)
+        self.orders = tuple(orders)
+
+
 class Position(NamedTuple):
     """A holding: a derivative position, or a spot asset's balance. ``qty`` is signed (short is negative).
 

@@ -22,10 +22,10 @@ from urllib.parse import urlsplit
 from ..http_client import HttpClient, Request, Response
 from ..settings import SettingsError
 from . import schema
-from .api import Balance, Call, CancelReply, Fill, OpenOrder, Position, SystemStatus, Ticker, Venue
+from .api import Balance, Call, CancelReply, Fill, OpenOrder, PartialListing, Position, SystemStatus, Ticker, Venue
 from .ccxt_desk import Desk, number
 from .ccxt_features import Line, cancels_by_symbol_only, first_origin, lines
-from .errors import Banned, PartialListing, Rejected, VenueError
+from .errors import Banned, Rejected, VenueError
 from .schema import Json
 
 

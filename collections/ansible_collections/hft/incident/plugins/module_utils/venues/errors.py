@@ -9,12 +9,6 @@ clear yes nor a clear no is an ``UnknownOutcome`` (contracts.md: such a venue is
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from .api import OpenOrder
-
 
 class VenueError(Exception):
     """A call to a venue did not give a usable answer. The message is safe to print: no URL query, no key, no signature.
@@ -65,24 +59,6 @@ class Rejected(VenueError):
     """The venue understood and said no, for a reason that is not the key's (an unknown symbol, a closed market)."""
 
     kind = "rejected"
-
-
-class PartialListing(Rejected):
-    """Open orders of some lines, while the venue lists another one not at all: enough to cancel ``orders`` by, never a
-    listing of what is open."""
-
-    kind = "partial"
-
-    def __init__(
-        self,
-        message: str,
-        *,
-        code: str = "",
-        retry_after: float | None = None,
-        orders: Sequence[OpenOrder] = (),
-    ) -> None:
-        super().__init__(message, code=code, retry_after=retry_after)
-        self.orders = tuple(orders)
 
 
 class UnknownOutcome(VenueError):
