@@ -60,7 +60,7 @@ class Account:
         return reply
 
     def ask_all(self, asked: list[tuple[Any, ...]]) -> list[Any]:
-        return together([lambda words=words: self.ask(*words) for words in asked])  # type: ignore[misc]
+        return together([lambda words=words: self.ask(*words) for words in asked])  # type: ignore[misc]  # lambdas
 
     def ask(self, *words: Any) -> Any:
         raise NotImplementedError
@@ -251,7 +251,7 @@ def clear(account: Account) -> tuple[int, float]:
 
 def main() -> None:
     accounts = [DIALECTS[driver](port) for driver, port in json.loads(os.environ["BENCH_VENUES"])]
-    results = together([lambda account=account: clear(account) for account in accounts])  # type: ignore[misc]
+    results = together([lambda account=account: clear(account) for account in accounts])  # type: ignore[misc]  # lambdas
     print(json.dumps({"found": sum(found for found, _ in results), "clear_at": max(at for _, at in results)}))
 
 

@@ -84,3 +84,36 @@ def test_the_readme_of_the_collection_has_a_line_for_every_module_and_names_its_
     assert sorted(rows) == sorted(path.stem for path in (COLLECTION / "plugins/modules").glob("*.py"))
     for playbook in (COLLECTION / "playbooks").glob("*.yml"):
         assert f"hft.incident.{playbook.stem}" in text
+
+
+SOURCES = ("src", "collections", "tests", "tools")
+#: Something that a tool would have said is kept quiet: by which mark, and the words after it.
+SILENCED = re.compile(
+    r"#\s*(?:noqa|type: ignore|pragma: no cover|nosec)\b(?::\s*\w+\d+(?:,\s*\w+\d+)*|\[[\w, -]+\])?(.*)$"
+)
+
+
+def silenced_without_a_reason(text: str) -> list[str]:
+    found = (SILENCED.search(line) for line in text.splitlines())
+    return [match.string.strip() for match in found if match and not re.search(r"\w", match[1])]
+
+
+def test_nothing_is_silenced_without_a_reason_beside_it() -> None:
+    files = [path for folder in SOURCES for suffix in ("py", "yml") for path in (ROOT / folder).rglob(f"*.{suffix}")]
+    found = {str(path): silenced_without_a_reason(path.read_text(encoding="utf-8")) for path in files}
+    assert {path: lines for path, lines in found.items() if lines} == {}
+
+
+@pytest.mark.parametrize(
+    ("line", "count"),
+    [
+        ("x = 1  # " + "noqa", 1),
+        ("x = 1  # " + "noqa: S608, E501", 1),
+        ("x = 1  # " + "noqa: S608  # ours", 0),
+        ("x = 1  # " + "noqa: S608  the name is ours", 0),
+        ("x = 1  # " + "type: ignore[misc, arg-type]", 1),
+        ("x = 1  # " + "type: ignore[misc]  # a lambda", 0),
+    ],
+)
+def test_a_silence_without_a_reason_is_found(line: str, count: int) -> None:
+    assert len(silenced_without_a_reason(f"y = 2\n{line}\n")) == count

@@ -101,7 +101,7 @@ def test_a_row_that_is_not_there_afterwards_is_no_proof(database: Database) -> N
     """A server that says yes to everything."""
     prepared(
         database,
-        f"CREATE FUNCTION swallow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'",  # noqa: F541
+        "CREATE FUNCTION swallow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'",
         f"CREATE TRIGGER swallow BEFORE INSERT ON {TABLE} FOR EACH ROW EXECUTE FUNCTION swallow()",
     )
     done = probe(database, require="writable")
@@ -139,7 +139,7 @@ def test_rows_that_killed_probes_left_are_removed_and_others_stay(database: Data
     now = int(time.time())
     prepared(database, f"INSERT INTO {TABLE} VALUES ('hft-incident {now - 7200} x'), ('hft-incident {now} y'), ('z')")  # noqa: S608  # ours
     assert probe(database)["verdict"] == "writable"
-    assert sql(database, f"SELECT id FROM {TABLE} ORDER BY 1") == [(f"hft-incident {now} y",), ("z",)]  # noqa: S608
+    assert sql(database, f"SELECT id FROM {TABLE} ORDER BY 1") == [(f"hft-incident {now} y",), ("z",)]  # noqa: S608  # ours
 
 
 # Not writable ---------------------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from .api import Credentials, Venue
 
 if TYPE_CHECKING:
     # Never run: Ansible ships to a host the files that it sees imported, and below they are imported by name only.
-    from . import binance, binanceusdm, bybit, ccxt_driver, deribit, kraken, krakenfutures, okx  # noqa: F401
+    from . import binance, binanceusdm, bybit, ccxt_driver, deribit, kraken, krakenfutures, okx  # noqa: F401  # as said
 
 #: Driver name → where its class lives. Only the dialects in use are imported: start-up time is the red button's.
 DRIVERS = {
