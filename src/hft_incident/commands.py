@@ -139,10 +139,22 @@ def _approve(options: argparse.Namespace) -> int:
     return _print(given.to_json() if options.json else approval_lines(given))
 
 
+def _severity(options: argparse.Namespace) -> int:
+    from . import severity
+
+    if options.action == "set":
+        changed = severity.set_severity(options.incident, options.level, options.reason)
+        return _print(changed.to_json() if options.json else changed.lines())
+    explained = severity.explain(options.subject, dict(options.facts), options.inventory)
+    return _print(explained.to_json() if options.json else map(record.plain, explained.lines()))
+
+
 def _lab(options: argparse.Namespace) -> int:
     if util.find_spec("aiohttp") is None:
         raise UsageError("the lab is not installed here: pip install 'hft-incident[lab]'")
     from .lab import lab
+    from .lab.errors import LabError
+    from .lab.status import status
 
     home = home_directory()
     try:
@@ -153,11 +165,11 @@ def _lab(options: argparse.Namespace) -> int:
             running = lab.up(home)
             payload = {"up": True, "inventory": str(running.inventory), **json.loads(running.record.to_json())}
             return _print(payload if options.json else running.render())
-        status = lab.status(home)
-        processes = [process._asdict() for process in status.processes]
-        _print({"up": status.up, "processes": processes} if options.json else status.render())
-        return EXIT_CODES["done" if status.up else "failed"]
-    except lab.LabError as error:
+        found = status(home)
+        processes = [process._asdict() for process in found.processes]
+        _print({"up": found.up, "processes": processes} if options.json else found.render())
+        return EXIT_CODES["done" if found.up else "failed"]
+    except LabError as error:
         raise IncidentError(str(error)) from error
 
 
@@ -233,10 +245,16 @@ def _declare_run(parser: argparse.ArgumentParser) -> None:
         type=_pair,
         action="append",
         default=[],
-        help="an input of the playbook, or a threshold that starts with hft_; may be repeated; secrets only as "
+        help="an input of the playbook, a threshold that starts with hft_, or a fact for the severity, hft_fact_NAME; "
+        "may be repeated; secrets only as "
         "env:NAME, file:PATH or cmd:COMMAND",
     )
-    parser.add_argument("--severity", type=int, choices=(1, 2, 3, 4), help="1 is the worst")
+    parser.add_argument(
+        "--severity",
+        type=int,
+        choices=(1, 2, 3, 4),
+        help="your word on it, 1 is the worst; default: by the rules, see `hft-incident severity explain TYPE`",
+    )
     parser.add_argument("--check", action="store_true", help="say what would be done and change nothing")
     parser.add_argument("--until", metavar="PHASE", help=f"stop after this phase: {', '.join(PHASES)}")
     _declare_timeout(parser)
@@ -282,6 +300,37 @@ def _declare_approve(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _declare_severity(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", metavar="set|explain", required=True)
+    change = actions.add_parser(
+        "set", allow_abbrev=False, help="a person's word: raise or lower the severity, with the reason, on record"
+    )
+    _declare_incident(change)
+    change.add_argument("level", metavar="N", type=int, choices=(1, 2, 3, 4), help="1 is the worst")
+    change.add_argument("--reason", metavar="TEXT", required=True, help="why; it goes into the record")
+    explain = actions.add_parser(
+        "explain", allow_abbrev=False, help="which rule decided and why, for an incident, a type or facts by themselves"
+    )
+    explain.add_argument("subject", metavar="INC|TYPE", nargs="?", help="default: no type at all, only the facts")
+    explain.add_argument(
+        "-e",
+        "--fact",
+        dest="facts",
+        metavar="FACT=VALUE",
+        type=_pair,
+        action="append",
+        default=[],
+        help="what is known, or unknown; may be repeated (a fact that there is none of: the message names all)",
+    )
+    explain.add_argument(
+        "-i", "--inventory", metavar="INVENTORY", help="whose rules; default: as `run`, and of an incident its own"
+    )
+    for one in (change, explain):
+        one.add_argument(
+            "--json", action="store_true", default=argparse.SUPPRESS, help="print one JSON object on standard output"
+        )
+
+
 def _declare_status(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("incident", metavar="INC", nargs="?", help="only this one, in full")
 
@@ -320,6 +369,16 @@ _COMMANDS: Mapping[str, Command] = {
         f"hft-incident timeline {_INCIDENT}",
         _declare_incident,
         _timeline,
+    ),
+    "severity": Command(
+        "How severe an incident is: 1 (worst) to 4. Rules over what is known give it when it is opened and raise it as\n"
+        "more becomes known (playbooks/vars/severity.yml, over it group_vars/all/severity.yml of the inventory). Only a\n"
+        "person lowers it.",
+        "hft-incident severity explain performance_degradation -e latency_p99_ms=12 -e latency_for_s=40\n"
+        f"  hft-incident severity explain {_INCIDENT}\n"
+        f"  hft-incident severity set {_INCIDENT} 3 --reason 'only the test account is affected'",
+        _declare_severity,
+        _severity,
     ),
     "approve": Command(
         "Approve, as one of several people, what an incident waits for: signed with your SSH key, over its record as\n"

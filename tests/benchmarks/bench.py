@@ -19,7 +19,8 @@ from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
-from hft_incident.lab.lab import LabError, running_lab
+from hft_incident.lab.errors import LabError
+from hft_incident.lab.lab import running_lab
 
 from .containment import Outage
 from .contest import Row, contest, pairwise, table

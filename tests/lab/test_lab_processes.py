@@ -27,9 +27,12 @@ import pytest
 import yaml
 
 from hft_incident.lab import signatures
-from hft_incident.lab.lab import Lab, LabError, LabVenue, down, find, running_lab, status, up
+from hft_incident.lab.errors import LabError
+from hft_incident.lab.lab import Lab, down, find, running_lab, up
 from hft_incident.lab.lifeline import Process, identify, is_alive, send, wait_for_end
 from hft_incident.lab.state import Record
+from hft_incident.lab.status import status
+from hft_incident.lab.venue_handle import LabVenue
 from hft_incident.lab.venues.faults import REPLY_FAULTS, STATE_FAULTS
 from hft_incident.lab.venues.registry import DIALECTS
 

@@ -21,9 +21,12 @@ import yaml
 from tests.lab.test_units import DUMPS
 from tests.lab.waiting import wait_until
 
-from hft_incident.lab.lab import Crash, Lab, LabError, LabTradingSystem, down, running_lab, status, up
+from hft_incident.lab.errors import LabError
+from hft_incident.lab.lab import Lab, down, running_lab, up
 from hft_incident.lab.lifeline import is_alive, wait_for_end
 from hft_incident.lab.people import NAMES, NAMESPACE
+from hft_incident.lab.status import status
+from hft_incident.lab.trading_system_handle import Crash, LabTradingSystem
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent

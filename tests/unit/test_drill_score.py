@@ -14,7 +14,7 @@ from ansible_collections.hft.incident.plugins.module_utils.chain import Event
 from hft_incident.drill.books import all_emptied_for_good, count_at, emptied_for_good, empty_between
 from hft_incident.drill.score import claims_of_safety, false_claims, time_won
 from hft_incident.fire_first import BY
-from hft_incident.lab.lab import Happening
+from hft_incident.lab.venue_handle import Happening
 
 
 @st.composite

@@ -22,7 +22,8 @@ from ansible_collections.hft.incident.plugins.module_utils.incident import find,
 
 from ..approval import approve
 from ..catalog import did_you_mean, lookup
-from ..lab.lab import Lab, LabError, running_lab
+from ..lab.errors import LabError
+from ..lab.lab import Lab, running_lab
 from ..outcome import Outcome
 from ..progress import View, watching
 from ..responder import respond, resume

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from ..lab.lab import Happening
+from ..lab.venue_handle import Happening
 
 
 def count_at(happenings: Sequence[Happening], at: float) -> int:

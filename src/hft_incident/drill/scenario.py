@@ -14,7 +14,8 @@ from ansible_collections.hft.incident.plugins.module_utils.chain import Event
 from ansible_collections.hft.incident.plugins.module_utils.trading_system import TradingSystem
 from ansible_collections.hft.incident.plugins.module_utils.venues.errors import VenueError
 
-from ..lab.lab import Lab, LabError
+from ..lab.errors import LabError
+from ..lab.lab import Lab
 from ..lab.units import Restart
 from ..outcome import Outcome
 from ..venues_file import load

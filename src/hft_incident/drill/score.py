@@ -13,7 +13,7 @@ from ansible_collections.hft.incident.plugins.module_utils.chain import Event
 from ansible_collections.hft.incident.plugins.module_utils.journal import verify
 
 from ..fire_first import BY
-from ..lab.lab import Happening
+from ..lab.venue_handle import Happening
 from ..outcome import Outcome
 from .books import all_emptied_for_good, count_at, empty_between
 from .scenario import Line, seconds

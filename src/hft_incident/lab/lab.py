@@ -1,32 +1,30 @@
 # Copyright: (c) 2026, hft-incident contributors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 # SPDX-License-Identifier: Apache-2.0
-"""The lab from outside: ``up``, ``down``, ``status``, and a typed handle on a running one."""
+"""The lab from outside: ``up`` and ``down``, and a typed handle on a running one."""
 
 from __future__ import annotations
 
 import contextlib
-import http.client
-import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from . import people
-from .lifeline import Process, is_alive, myself, readable, send, wait_for_end
-from .state import DatabaseProcess, Files, Record, SystemProcess, VenueProcess, write_private
+from .errors import LabError
+from .lifeline import is_alive, myself, readable, send, wait_for_end
+from .state import Files, Record
+from .status import process_table
 from .supervisor import DATABASE, START_TIMEOUT_S, STOP_TIMEOUT_S
-from .trading_host import TradingHost
-from .unit_journal import UnitEvent, unit_events
+from .trading_system_handle import LabTradingSystem
 from .units import Restart
+from .venue_handle import LabVenue
 
 if TYPE_CHECKING:
     from .database import Database
@@ -34,219 +32,8 @@ if TYPE_CHECKING:
 DRIVERS = ("binance", "binanceusdm", "bybit", "okx", "kraken", "krakenfutures", "deribit")
 DEFAULT_VENUES: Mapping[str, str] = {driver: driver for driver in DRIVERS}
 DEFAULT_SYSTEMS = ("hft-1",)
-CONTROL_TIMEOUT_S = 5.0
-ANSWER_TIMEOUT_S = 1.0
 POLL_S = 0.02
-#: What ``crash`` sets off: defects of the running process, or one that each new start runs into.
-Crash = Literal["segfault", "out_of_memory", "assertion", "exception", "loop"]
 SOURCES = str(Path(__file__).resolve().parents[2])  # so that the lab's processes import this very code
-
-
-class LabError(Exception):
-    """The lab did not do what was asked; the message is for people."""
-
-
-class OpenOrder(NamedTuple):
-    """A live order in the venue's own books; ``qty`` is what remains, ``line`` the product line."""
-
-    id: int
-    symbol: str
-    line: str
-    side: str
-    qty: Decimal
-    price: Decimal
-    conditional: bool
-    client_id: str
-    created_ms: int
-
-
-class Happening(NamedTuple):
-    """Something that happened to an order: ``placed``, ``canceled``, ``filled``; ``at`` is seconds since 1970."""
-
-    at: float
-    kind: str
-    order_id: int
-    symbol: str
-
-
-class Position(NamedTuple):
-    symbol: str
-    qty: Decimal
-    avg_price: Decimal
-
-
-class Truth(NamedTuple):
-    """What is so at a venue, whatever its API says."""
-
-    open_orders: tuple[OpenOrder, ...]
-    happenings: tuple[Happening, ...]
-    positions: tuple[Position, ...]
-    balances: Mapping[str, Decimal]
-
-
-class SeenRequest(NamedTuple):
-    """A request that arrived at the venue; ``writes`` where it would change something."""
-
-    at: float
-    op: str
-    method: str
-    path: str
-    writes: bool
-
-
-class LabVenue:
-    """A venue of a running lab and its controls. Every method raises LabError."""
-
-    def __init__(self, running: VenueProcess) -> None:
-        self.name = running.name
-        self.driver = running.driver
-        self.process = running.process
-        self.port = running.port
-        self.url = running.url
-        self.symbols = running.symbols
-        self._control_port = running.control_port
-
-    def truth(self) -> Truth:
-        document = self._ask("GET", "truth")
-        return Truth(
-            tuple(
-                OpenOrder(**row | {"qty": Decimal(row["qty"]), "price": Decimal(row["price"])})
-                for row in document["open_orders"]
-            ),
-            tuple(Happening(**row) for row in document["happenings"]),
-            tuple(
-                Position(row["symbol"], Decimal(row["qty"]), Decimal(row["avg_price"])) for row in document["positions"]
-            ),
-            {asset: Decimal(qty) for asset, qty in document["balances"].items()},
-        )
-
-    def inject(self, kind: str, **options: Any) -> int:
-        """Put a fault in force (``op``, ``remaining``, ``status`` …: see venues/faults.py); its number."""
-        number: int = self._ask("POST", "faults", {"kind": kind, **options})["id"]
-        return number
-
-    def faults(self) -> list[dict[str, Any]]:
-        faults: list[dict[str, Any]] = self._ask("GET", "faults")["faults"]
-        return faults
-
-    def clear_faults(self) -> None:
-        self._ask("DELETE", "faults")
-
-    def seed(self, count: int, *, symbol: str | None = None, conditional: bool = False) -> list[int]:
-        """Resting orders far from the market, in the first symbol or this one; their ids in the venue's books."""
-        wanted = {"count": count, "conditional": conditional} | ({"symbol": symbol} if symbol else {})
-        ids: list[int] = self._ask("POST", "orders", wanted)["order_ids"]
-        return ids
-
-    def requests(self) -> list[SeenRequest]:
-        """What arrived since the start or the last ``forget_requests``, oldest first."""
-        return [SeenRequest(**row) for row in self._ask("GET", "requests")["requests"]]
-
-    def forget_requests(self) -> None:
-        self._ask("DELETE", "requests")
-
-    def move_market(self, moving: bool) -> None:
-        """Let prices move (and fills happen), or not."""
-        self._ask("PUT", "market", {"moving": moving})
-
-    def set_latency(self, ms: float) -> None:
-        """How long every reply takes at least."""
-        self._ask("PUT", "latency", {"ms": ms})
-
-    def _ask(self, method: str, what: str, body: object = None) -> Any:
-        text = None if body is None else json.dumps(body)
-        connection = http.client.HTTPConnection("127.0.0.1", self._control_port, timeout=CONTROL_TIMEOUT_S)
-        try:
-            connection.request(method, f"/venues/{self.name}/{what}", body=text)
-            response = connection.getresponse()
-            document = json.loads(response.read())
-        except (OSError, http.client.HTTPException, ValueError) as error:
-            raise LabError(f"the lab's venue {self.name} gives no answer to its controls: {error}") from None
-        finally:
-            connection.close()
-        if response.status >= 400:
-            raise LabError(f"{self.name}: {document['error']['message']}")
-        return document
-
-
-class LabTradingSystem:
-    """A trading system of a running lab, and what can befall it. Every method raises LabError.
-
-    ``unit`` is the live one, ``observe_unit`` the one that never trades.
-    """
-
-    def __init__(self, files: Files, started: SystemProcess) -> None:
-        host = TradingHost(files, started.name)
-        self.name = started.name
-        self.port = started.port
-        self.url = started.url
-        self.unit = host.unit
-        self.observe_unit = host.observe_unit
-        self.config_file = host.config_file
-        self.hold_file = host.hold_file
-        self.log_file = host.log_file
-        self._old_log_file = host.old_log_file
-        self._approved_config_file = host.approved_config_file
-        self._fault_file = host.fault_file
-        self._files = files
-
-    @property
-    def process(self) -> Process:
-        """The one that runs, else the last one that did."""
-        record = self._files.read_record()
-        for system in record.trading_systems if record else ():
-            if system.name == self.name:
-                return system.process
-        raise LabError("the lab is not up: run 'hft-incident lab up'")
-
-    def unit_log(self) -> list[UnitEvent]:
-        """What happened to its two units since the lab started, oldest first."""
-        return unit_events(self._files.unit_journal, frozenset({self.unit, self.observe_unit}))
-
-    def systemctl(self, *words: str) -> str:
-        """What the host's own ``systemctl`` prints."""
-        command = [str(self._files.bin / "systemctl"), *words]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  # the lab's own program
-        if done.returncode:
-            raise LabError(f"systemctl {' '.join(words)}: {done.stderr.strip() or f'exit code {done.returncode}'}")
-        return done.stdout
-
-    def signal(self, signum: int) -> None:
-        """Send it to the process that runs now; none is no error."""
-        send(self.process, signum)
-
-    def crash(self, kind: Crash) -> None:
-        """Set it off. ``loop`` restarts the system with a defect that it dies of soon after every live start."""
-        write_private(self._fault_file, kind + "\n")
-        if kind == "loop":
-            self.systemctl("restart", self.unit)
-        else:
-            self.signal(signal.SIGUSR1)
-
-    def mend(self) -> None:
-        """Whatever ``crash`` has set off is repaired: the next start has it no more."""
-        self._fault_file.unlink(missing_ok=True)
-
-    def break_config(self) -> None:
-        """Somebody edits the configuration by hand and misspells a driver; the next start fails (exit code 2)."""
-        document = json.loads(self._approved_config_file.read_text())
-        document["exchanges"][0]["driver"] += "-v2"
-        write_private(self.config_file, json.dumps(document, indent=2) + "\n")
-
-    def restore_config(self) -> None:
-        """The approved one, byte by byte."""
-        write_private(self.config_file, self._approved_config_file.read_text())
-
-    def fill_log_disk(self) -> None:
-        """Every write to its log fails with ENOSPC, in the running process too; what was logged is in the old log."""
-        self.log_file.replace(self._old_log_file)
-        self.log_file.symlink_to("/dev/full")
-
-    def free_log_disk(self) -> None:
-        """There is space again, and the log where it was."""
-        if self.log_file.is_symlink():
-            self._old_log_file.replace(self.log_file)
-            self._old_log_file.touch(0o600)
 
 
 class Lab:
@@ -284,7 +71,7 @@ class Lab:
         count = f"{len(self.venues)} venues, {len(self.trading_systems)} trading systems"
         ready = f"up after {self.record.ready_ms / 1000:.1f} s"
         head = f"the lab is {'already up' if self.already_up else ready}"
-        return [f"{head}: {count}", *_table(self.record), f"inventory: {self.inventory}"]
+        return [f"{head}: {count}", *process_table(self.record), f"inventory: {self.inventory}"]
 
 
 class Stopped(NamedTuple):
@@ -298,39 +85,6 @@ class Stopped(NamedTuple):
         if self.was_up:
             return [f"the lab is down; {self.processes} processes ended"]
         return ["the lab was not up" + ("; removed what a crash had left of one" if self.left_behind else "")]
-
-
-class ProcessStatus(NamedTuple):
-    """One process; ``answers`` None where there is nothing to ask (the supervisor); ``faults`` in force at a venue."""
-
-    name: str
-    kind: str
-    pid: int
-    port: int | None
-    alive: bool
-    answers: bool | None
-    faults: tuple[str, ...] = ()
-
-
-class Status(NamedTuple):
-    """``record`` None: no lab. ``up``: its supervisor lives."""
-
-    up: bool
-    record: Record | None
-    processes: tuple[ProcessStatus, ...] = ()
-
-    def render(self) -> list[str]:
-        if self.record is None:
-            return ["the lab is not up: run 'hft-incident lab up'"]
-        head = f"the lab is up since {self.record.started_at}"
-        if not self.up:
-            head = f"the lab of {self.record.started_at} was not stopped and is gone: run 'hft-incident lab up'"
-        rows = [("PROCESS", "KIND", "PID", "PORT", "ANSWERS")]
-        for process in self.processes:
-            answers = {None: "-", True: "yes", False: "no"}[process.answers] if process.alive else "no (dead)"
-            faults = f", faults: {', '.join(process.faults)}" if process.faults else ""
-            rows.append((process.name, process.kind, str(process.pid), str(process.port or "-"), answers + faults))
-        return [head, *_aligned(rows)]
 
 
 def up(
@@ -393,19 +147,6 @@ def down(home: Path) -> Stopped:
         return _stop(files)
     except OSError as error:
         raise LabError(f"the lab cannot use {files.directory}: {error}") from None
-
-
-def status(home: Path) -> Status:
-    """Every process of the lab under ``home`` and whether it answers."""
-    record = Files(home.expanduser().absolute() / "lab").read_record()
-    if record is None:
-        return Status(up=False, record=None)
-    is_up = is_alive(record.supervisor)
-    supervisor = ProcessStatus("supervisor", "supervisor", record.supervisor.pid, None, is_up, None)
-    databases = [_database_status(record.database)] if record.database else []
-    venues = [_venue_status(venue) for venue in record.venues]
-    systems = [_system_status(system) for system in record.trading_systems]
-    return Status(is_up, record, (supervisor, *databases, *venues, *systems))
 
 
 def find(home: Path) -> Lab:
@@ -535,60 +276,3 @@ def _stop(files: Files) -> Stopped:
     if alive:
         raise LabError(f"these processes of the lab do not end: {', '.join(str(p.pid) for p in alive)}")
     return Stopped(was_up=True, processes=len(processes))
-
-
-def _venue_status(venue: VenueProcess) -> ProcessStatus:
-    document = _ask(venue.control_port, "/venues")
-    rows = [row for row in (document or {}).get("venues", []) if row["name"] == venue.name]
-    faults = [fault["kind"] for row in rows for fault in row["faults"]]
-    kind = f"venue ({venue.driver})"
-    return _process_status(venue.name, kind, venue.process, venue.port, document is not None, tuple(faults))
-
-
-def _system_status(system: SystemProcess) -> ProcessStatus:
-    kind = "trading system" if system.unit == f"{system.name}.service" else "trading system (observing)"
-    answers = _ask(system.port, "/api/v1/health") is not None
-    return _process_status(system.name, kind, system.process, system.port, answers)
-
-
-def _database_status(database: DatabaseProcess) -> ProcessStatus:
-    try:
-        socket.create_connection(("127.0.0.1", database.port), ANSWER_TIMEOUT_S).close()
-        answers = True
-    except OSError:
-        answers = False
-    return _process_status(database.name, "database", database.process, database.port, answers)
-
-
-def _process_status(
-    name: str, kind: str, process: Process, port: int, answers: bool, faults: tuple[str, ...] = ()
-) -> ProcessStatus:
-    alive = is_alive(process)  # something else may have its port by now
-    return ProcessStatus(name, kind, process.pid, port, alive, alive and answers, faults)
-
-
-def _ask(port: int, path: str) -> dict[str, Any] | None:
-    """The JSON object that is answered; None where nothing or something else is."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=ANSWER_TIMEOUT_S)
-    try:
-        connection.request("GET", path)
-        document = json.loads(connection.getresponse().read())
-    except (OSError, http.client.HTTPException, ValueError):
-        return None
-    finally:
-        connection.close()
-    return document if isinstance(document, dict) else None
-
-
-def _table(record: Record) -> list[str]:
-    rows = [(v.name, f"venue ({v.driver})", v.url, f"pid {v.process.pid}") for v in record.venues]
-    rows += [(s.name, "trading system", s.url, f"pid {s.process.pid}") for s in record.trading_systems]
-    if record.database:
-        address = f"postgresql://127.0.0.1:{record.database.port}"
-        rows.append((record.database.name, "database", address, f"pid {record.database.process.pid}"))
-    return _aligned(rows)
-
-
-def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))] if rows else []
-    return ["  " + "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows]
