@@ -21,6 +21,7 @@ description:
   - What may not or cannot be seen is said in RV(not_seen) and is no failure of the task.
 extends_documentation_fragment:
   - hft.incident.host_tools
+  - hft.incident.attributes.reads
 options:
   unit:
     description: The unit of the trading system, with or without C(.service).
@@ -77,16 +78,6 @@ options:
     description: Seconds for each command of the host.
     type: float
     default: 10.0
-attributes:
-  check_mode:
-    support: full
-    description: Only reads, so it does the same in check mode.
-  diff_mode:
-    support: none
-    description: Changes nothing.
-  idempotent:
-    support: full
-    description: Changes nothing.
 author:
   - hft-incident contributors (@hft-incident)
 seealso:

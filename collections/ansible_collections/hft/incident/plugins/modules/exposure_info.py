@@ -18,6 +18,7 @@ description:
 extends_documentation_fragment:
   - hft.incident.venues
   - hft.incident.only
+  - hft.incident.attributes.reads
 options:
   timeout:
     description: Seconds for all venues; a failed read is tried again while there is time and sense.
@@ -29,16 +30,6 @@ options:
       - An option's exposure is its delta, so options are never netted unless they are named here.
     type: dict
     default: {}
-attributes:
-  check_mode:
-    support: full
-    description: Only reads, so it does the same in check mode.
-  diff_mode:
-    support: none
-    description: Changes nothing.
-  idempotent:
-    support: full
-    description: Changes nothing.
 author:
   - hft-incident contributors (@hft-incident)
 """

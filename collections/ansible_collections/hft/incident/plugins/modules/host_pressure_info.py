@@ -17,6 +17,7 @@ description:
   - What this host does not tell is null, with the reason in RV(not_seen).
 extends_documentation_fragment:
   - hft.incident.host_tools
+  - hft.incident.attributes.reads
 options:
   unit:
     description: The unit whose cgroup is measured, with or without C(.service).
@@ -31,16 +32,6 @@ options:
     description: Seconds for C(systemctl).
     type: float
     default: 5.0
-attributes:
-  check_mode:
-    support: full
-    description: Only reads, so it does the same in check mode.
-  diff_mode:
-    support: none
-    description: Changes nothing.
-  idempotent:
-    support: full
-    description: Changes nothing.
 author:
   - hft-incident contributors (@hft-incident)
 seealso:

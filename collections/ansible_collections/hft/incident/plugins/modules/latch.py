@@ -26,6 +26,7 @@ notes:
 extends_documentation_fragment:
   - hft.incident.trading_systems
   - hft.incident.gates
+  - hft.incident.latch
 options:
   state:
     description: Whether trading is to be forbidden (V(closed)) or allowed (V(open)). To open a strategy's latch does
@@ -33,28 +34,6 @@ options:
     type: str
     choices: [open, closed]
     required: true
-  trading_system:
-    description: The one of O(trading_systems) that runs on this host. All of them where it is not given.
-    type: str
-  scope:
-    description: What is meant, all trading, one exchange, or one strategy.
-    type: str
-    choices: [all, exchange, strategy]
-    default: all
-  name:
-    description: The exchange or the strategy. One that no trading system knows is an error, before anything is changed.
-    type: str
-  hold_file:
-    description:
-      - Absolute path of the hold file on the host, on a disk that survives a reboot (not under C(/run)). The trading
-        system's unit carries C(AssertPathExists=!) with this path.
-      - "An exchange's or a strategy's own is beside it: C(<hold_file>.d/exchange-NAME), C(<hold_file>.d/strategy-ID)."
-    type: str
-    required: true
-  timeout:
-    description: Seconds in which the trading systems must answer.
-    type: float
-    default: 5.0
   reason:
     description: Why, in a few words; it stands in the hold file and at the trading system. No secrets.
     type: str

@@ -17,21 +17,12 @@ description:
 extends_documentation_fragment:
   - hft.incident.venues
   - hft.incident.only
+  - hft.incident.attributes.reads
 options:
   timeout:
     description: Seconds for all venues; a failed read is tried again while there is time and sense.
     type: float
     default: 5.0
-attributes:
-  check_mode:
-    support: full
-    description: Only reads, so it does the same in check mode.
-  diff_mode:
-    support: none
-    description: Changes nothing.
-  idempotent:
-    support: full
-    description: Changes nothing.
 author:
   - hft-incident contributors (@hft-incident)
 """

@@ -16,6 +16,8 @@ description:
     seen makes it V(unknown).
   - Commands are lists of words that start with an absolute path, run without a shell, without a terminal and with a
     deadline. A relative path in them is refused, since it means something else where somebody else stands.
+extends_documentation_fragment:
+  - hft.incident.attributes.reads
 options:
   approved:
     description:
@@ -42,16 +44,6 @@ options:
     description: Seconds for each of the two commands.
     type: float
     default: 30.0
-attributes:
-  check_mode:
-    support: full
-    description: Only reads, so it does the same in check mode.
-  diff_mode:
-    support: none
-    description: Changes nothing.
-  idempotent:
-    support: full
-    description: Changes nothing.
 author:
   - hft-incident contributors (@hft-incident)
 seealso:

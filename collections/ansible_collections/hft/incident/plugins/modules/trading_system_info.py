@@ -15,6 +15,7 @@ description:
   - It never asks a venue and says nothing of orders. What is live is what M(hft.incident.open_orders_info) lists.
 extends_documentation_fragment:
   - hft.incident.trading_systems
+  - hft.incident.attributes.reads
 options:
   only:
     description: Names of the trading systems that are meant; all of them where it is empty.
@@ -30,16 +31,6 @@ options:
       - Seconds. One that answers and has been up for less is marked as restarted.
       - Without it, C(restarted) is null.
     type: float
-attributes:
-  check_mode:
-    support: full
-    description: Only reads, so it does the same in check mode.
-  diff_mode:
-    support: none
-    description: Changes nothing.
-  idempotent:
-    support: full
-    description: Changes nothing.
 author:
   - hft-incident contributors (@hft-incident)
 seealso:

@@ -18,6 +18,7 @@ description:
   - Writes into the incident's journal whenever what it sees changes, and once a minute while nothing does.
 extends_documentation_fragment:
   - hft.incident.trading_systems
+  - hft.incident.attributes.watches
 options:
   only:
     description: Names of the trading systems that are meant; all of them where it is empty.
@@ -49,16 +50,6 @@ options:
     description: Seconds for each trading system at one look, from connecting to the last byte of the reply.
     type: float
     default: 1.0
-attributes:
-  check_mode:
-    support: full
-    description: Takes one look, says what it sees and waits for nothing.
-  diff_mode:
-    support: none
-    description: Changes nothing.
-  idempotent:
-    support: full
-    description: Changes nothing.
 author:
   - hft-incident contributors (@hft-incident)
 seealso:

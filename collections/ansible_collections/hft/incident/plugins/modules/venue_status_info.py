@@ -18,6 +18,7 @@ description:
 extends_documentation_fragment:
   - hft.incident.venues
   - hft.incident.trading_systems
+  - hft.incident.attributes.reads
 options:
   name:
     description: The venue in question, as its entry in O(venues) is named.
@@ -31,16 +32,6 @@ options:
     description: Market data older than this many seconds is stale.
     type: float
     default: 30.0
-attributes:
-  check_mode:
-    support: full
-    description: Only reads, so it does the same in check mode.
-  diff_mode:
-    support: none
-    description: Changes nothing.
-  idempotent:
-    support: full
-    description: Changes nothing.
 author:
   - hft-incident contributors (@hft-incident)
 seealso:

@@ -18,6 +18,7 @@ description:
 extends_documentation_fragment:
   - hft.incident.venues
   - hft.incident.trading_systems
+  - hft.incident.attributes.watches
 options:
   name:
     description: The venue in question, as its entry in O(venues) is named.
@@ -50,16 +51,6 @@ options:
     description: Market data older than this many seconds is stale.
     type: float
     default: 30.0
-attributes:
-  check_mode:
-    support: full
-    description: Takes one look, says what it sees and waits for nothing.
-  diff_mode:
-    support: none
-    description: Changes nothing.
-  idempotent:
-    support: full
-    description: Changes nothing.
 author:
   - hft-incident contributors (@hft-incident)
 seealso:
