@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, hft-incident contributors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 # SPDX-License-Identifier: Apache-2.0
-"""A small lab whose venue breaks and heals from outside, and the three doors to the playbook that responds."""
+"""A small lab in which something breaks, and the three doors to the playbook that responds, for every type."""
 
 from __future__ import annotations
 
@@ -14,37 +14,36 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple, TypeVar
 from unittest.mock import patch
 
 from tests.lab.waiting import wait_until
 
 from ansible_collections.hft.incident.plugins.module_utils.chain import Event
 from ansible_collections.hft.incident.plugins.module_utils.errors import IncidentError
-from ansible_collections.hft.incident.plugins.module_utils.incident import Incident, State, list_incidents, state_of
+from ansible_collections.hft.incident.plugins.module_utils.incident import (
+    Incident,
+    State,
+    find,
+    list_incidents,
+    state_of,
+)
 from ansible_collections.hft.incident.plugins.module_utils.journal import verify
 from ansible_collections.hft.incident.plugins.module_utils.trading_system import TradingSystem
-from ansible_collections.hft.incident.plugins.module_utils.venues.errors import VenueError
 from hft_incident import approve, respond, resume
-from hft_incident.drill.exchange_outage import BREAKS
-from hft_incident.lab.lab import Lab, LabVenue, running_lab
+from hft_incident.lab.lab import Lab, running_lab
+from hft_incident.lab.units import Restart
 from hft_incident.venues_file import load
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
-TYPE = "exchange_outage"
+GATE = "resume_trading"
 APPROVERS = ("alice", "bob")
-VENUES = {"binance": "binance", "okx": "okx"}
-#: The lab's clocks, shorter still.
-SHORT = {
-    "hft_detect_timeout_s": "2",
-    "hft_kill_interval_s": "0.05",
-    "hft_watch_interval_s": "0.2",
-    "hft_strategy_settle_s": "0.1",
-    "hft_stability_window_s": "0.5",
-}
 #: Long enough for any run here on a busy machine, short enough that a hang is noticed.
 PATIENCE_S = 120.0
+
+
+AnyStage = TypeVar("AnyStage", bound="Stage")
 
 
 class Ran(NamedTuple):
@@ -92,14 +91,22 @@ class Ran(NamedTuple):
 
 
 class Stage:
-    """A running lab; ``exchange`` is the venue that breaks, ``other`` one that does not."""
+    """A running lab; subclasses say for which type of incident, and what breaks in it."""
+
+    type: ClassVar[str]
+    venues: ClassVar[Mapping[str, str]]
+    #: The lab's clocks, shorter still.
+    clocks: ClassVar[Mapping[str, str]]
+    #: What a person gives `ansible-playbook` to go on after the gate.
+    resume_tags: ClassVar[str]
+    #: Whether the service manager starts a dead trading system again, and so many seconds later.
+    restart: ClassVar[Restart] = "no"
+    restart_s: ClassVar[float] = 0.1
 
     def __init__(self, lab: Lab, scratch: Path) -> None:
         self.lab = lab
         self.home = lab.home
         self.scratch = scratch
-        self.exchange: LabVenue = lab.venues["binance"]
-        self.other: LabVenue = lab.venues["okx"]
         self.system = TradingSystem(load(str(lab.venues_file)).trading_systems[0])
 
     def incidents(self) -> list[Incident]:
@@ -109,15 +116,8 @@ class Stage:
         return next(reversed(self.incidents()), None)
 
     def quoting(self) -> None:
-        """Until the strategies have orders at both venues."""
-        wait_until(lambda: all(len(v.truth().open_orders) > 1 for v in (self.exchange, self.other)), PATIENCE_S)
-
-    def break_it(self, *faults: Mapping[str, Any]) -> None:
-        """The drill's own faults, or these; returns once the trading system has noticed that it lost the exchange."""
-        self.quoting()
-        for fault in faults or BREAKS:
-            self.exchange.inject(**fault)
-        wait_until(lambda: not self.system.exchanges()["binance"].connected, PATIENCE_S)
+        """Until the strategies have orders at every venue."""
+        wait_until(lambda: all(len(v.truth().open_orders) > 1 for v in self.lab.venues.values()), PATIENCE_S)
 
     def running(self) -> set[str]:
         """The strategies that run."""
@@ -138,7 +138,7 @@ class Stage:
 
     def command(self, *words: str, **inputs: str) -> subprocess.Popen[str]:
         """`hft-incident run` or `ansible-playbook` (the first word) at the root of the project."""
-        extra = [word for name, value in (SHORT | inputs).items() for word in ("-e", f"{name}={value}")]
+        extra = [word for name, value in {**self.clocks, **inputs}.items() for word in ("-e", f"{name}={value}")]
         return self.start(*words, *extra)
 
     def start(self, *words: str, **environment: str) -> subprocess.Popen[str]:
@@ -152,45 +152,57 @@ class Stage:
             text=True,
         )
 
-    def finish(self, process: subprocess.Popen[str]) -> Ran:
+    def finish(self, process: subprocess.Popen[str], incident: str | None = None) -> Ran:
+        """How it ended, with the record of ``incident``, by default the newest."""
         with process:
             try:
                 out, err = process.communicate(timeout=PATIENCE_S)
             finally:
                 process.kill()
-        return Ran(process.returncode, out, err, self.newest())
+        found = self.newest() if incident is None else find(incident, self.home)
+        return Ran(process.returncode, out, err, found)
 
     def wrapper(self, *words: str, **inputs: str) -> Ran:
-        return self.finish(self.command("hft-incident", "run", TYPE, *words, **inputs))
+        return self.finish(self.command("hft-incident", "run", self.type, *words, **inputs))
 
     def playbook(self, *words: str, **inputs: str) -> Ran:
-        return self.finish(self.command("ansible-playbook", f"playbooks/{TYPE}.yml", *words, **inputs))
+        return self.finish(self.command("ansible-playbook", f"playbooks/{self.type}.yml", *words, **inputs))
 
     def python(self, **inputs: str) -> Ran:
         with patch.object(tempfile, "tempdir", str(self.scratch)):
-            found = respond(TYPE, inputs=SHORT | inputs, inventory=str(self.lab.inventory), home=self.home)
+            told = {**self.clocks, **inputs}
+            found = respond(self.type, inputs=told, inventory=str(self.lab.inventory), home=self.home)
         return Ran(found.exit_code, json.dumps(found.to_json()), "", self.newest())
 
     def allowed(self, door: str, held: Ran, **inputs: str) -> Ran:
         """Two people approve what was held at the gate, and it goes on through the same door."""
-        assert held.state.gates["resume_trading"].missing == 2, held.out + held.err
+        assert held.state.gates[GATE].missing == len(APPROVERS), held.out + held.err
         incident = held.incident.id
         if door == "python":
             for person in APPROVERS:
-                approve(incident, "resume_trading", key=self.lab.people[person], home=self.home)
+                approve(incident, GATE, key=self.lab.people[person], home=self.home)
             with patch.object(tempfile, "tempdir", str(self.scratch)):
                 found = resume(incident, home=self.home)
             return Ran(found.exit_code, json.dumps(found.to_json()), "", held.newest)
         for person in APPROVERS:
-            key = str(self.lab.people[person])
-            done = self.finish(self.start("hft-incident", "approve", incident, "resume_trading", "--key", key))
+            done = self.approve(incident, person)
             assert done.code == 0, done.err
         if door == "wrapper":
-            return self.finish(self.start("hft-incident", "resume", incident))._replace(newest=held.newest)
-        words = (f"playbooks/{TYPE}.yml", "--tags", "detect,recover,validate,review")
-        extra = [word for name, value in (SHORT | inputs).items() for word in ("-e", f"{name}={value}")]
-        resumed = self.finish(self.start("ansible-playbook", *words, *extra, HFT_INCIDENT_ID=incident))
-        return resumed._replace(newest=held.newest)
+            return self.resume(incident)
+        return self.playbook_of(incident, "--tags", self.resume_tags, **inputs)
+
+    def approve(self, incident: str, person: str, gate: str = GATE) -> Ran:
+        key = str(self.lab.people[person])
+        return self.finish(self.start("hft-incident", "approve", incident, gate, "--key", key), incident)
+
+    def resume(self, incident: str, *words: str) -> Ran:
+        return self.finish(self.start("hft-incident", "resume", incident, *words), incident)
+
+    def playbook_of(self, incident: str, *words: str, **inputs: str) -> Ran:
+        """`ansible-playbook` as a person calls it who goes on with an incident by hand."""
+        extra = [word for name, value in {**self.clocks, **inputs}.items() for word in ("-e", f"{name}={value}")]
+        told = ("ansible-playbook", f"playbooks/{self.type}.yml", *words, *extra)
+        return self.finish(self.start(*told, HFT_INCIDENT_ID=incident), incident)
 
     @contextmanager
     def when(self, kind: str, act: Callable[[], None], resumed: Incident | None = None) -> Iterator[None]:
@@ -225,37 +237,33 @@ class Stage:
         if caught:
             raise caught[0]
 
-    @contextmanager
-    def healing(self, resumed: Incident | None = None, before: Callable[[], None] = lambda: None) -> Iterator[None]:
-        """The venue comes back once the response waits for it; ``before`` is called in the middle of that wait."""
-
-        def heal() -> None:
-            before()
-            self.exchange.clear_faults()
-
-        with self.when("venue.watched", heal, resumed):
-            yield
-
     def secrets(self) -> set[str]:
-        """Every key, secret, passphrase and token of this lab."""
+        """Every key, secret, passphrase, token and password of this lab, and the private parts of its SSH keys."""
         found: set[str] = set()
         for path in self.lab.keys.iterdir():
             if path.suffix == ".json":
                 found |= set(_strings(json.loads(path.read_text())))
             else:
                 found.add(path.read_text().strip())
+        found |= {path.read_text().strip() for path in self.lab.database.folder.glob("*password")}
+        for key in self.lab.people.values():
+            # Two lines that any key begins with and that its public part fills, then the private one.
+            found |= set(key.read_text().splitlines()[3:-1])
         return found
 
-    def well(self) -> None:
-        """Until all is as it was before: quotes at both venues, everything connected."""
-        self.quoting()
-        wait_until(self._connected, PATIENCE_S)
+    def kept(self) -> list[Path]:
+        """Every file of the state folder but those in which the lab keeps its secrets."""
+        private = (self.lab.keys, self.lab.allowed_signers.parent, self.lab.database.folder)
+        files = (path for path in self.home.rglob("*") if path.is_file())
+        return [path for path in files if not any(path.is_relative_to(folder) for folder in private)]
 
-    def _connected(self) -> bool:
-        try:
-            return all(state.connected and state.enabled for state in self.system.exchanges().values())
-        except VenueError:
-            return False
+    def leaks(self) -> list[str]:
+        """Where a secret can be read at this moment: a scratch file, or the command line of a process."""
+        places = {str(path): path.read_bytes().decode(errors="replace")
+                  for path in self.scratch.rglob("*") if path.is_file()}  # fmt: skip
+        places |= {line: line for line in command_lines()}
+        secrets = self.secrets()
+        return [place for place, text in places.items() if any(secret in text for secret in secrets)]
 
 
 def environment_of(home: Path) -> dict[str, str]:
@@ -284,9 +292,9 @@ def _strings(document: Any) -> Iterator[str]:
 
 
 @contextmanager
-def stage(folder: Path) -> Iterator[Stage]:
-    """A lab of two venues and a trading system, in a state folder of its own."""
+def stage(make: type[AnyStage], folder: Path) -> Iterator[AnyStage]:
+    """A lab with a trading system, in a state folder of its own."""
     scratch = folder / "tmp"
-    scratch.mkdir()
-    with running_lab(folder / "home", VENUES) as lab:
-        yield Stage(lab, scratch)
+    scratch.mkdir(parents=True)
+    with running_lab(folder / "home", make.venues, restart=make.restart, restart_s=make.restart_s) as lab:
+        yield make(lab, scratch)

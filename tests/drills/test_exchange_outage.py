@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from tests.drills.stage import BIN, PATIENCE_S, ROOT, SHORT, TYPE, Ran, Stage, command_lines, stage
+from tests.drills.outage_stage import OutageStage
+from tests.drills.stage import BIN, PATIENCE_S, ROOT, Ran, command_lines, stage
 from tests.lab.waiting import wait_until
 
 from ansible_collections.hft.incident.plugins.module_utils.errors import UsageError
@@ -27,6 +28,7 @@ from ansible_collections.hft.incident.plugins.module_utils.journal import verify
 from hft_incident import respond
 from hft_incident.drill.exchange_outage import BREAKS
 
+TYPE = OutageStage.type
 AT_BINANCE = {"mm-binance", "probe-binance", "arb-binance-okx"}
 DOORS = ("wrapper", "playbook", "python")
 QUICK = {"hft_contain_timeout_s": "2", "hft_read_timeout_s": "1"}
@@ -34,16 +36,16 @@ PHASES = ["detect", "contain", "assess", "mitigate", "recover", "validate", "rev
 
 
 @pytest.fixture
-def lab(tmp_path: Path) -> Iterator[Stage]:
+def lab(tmp_path: Path) -> Iterator[OutageStage]:
     """A lab of its own, for a test that leaves something stopped, dead or open."""
-    with stage(tmp_path) as made:
+    with stage(OutageStage, tmp_path) as made:
         yield made
 
 
 @pytest.fixture(scope="module")
-def calm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+def calm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OutageStage]:
     """One lab for the tests in which nothing may be changed; its strategies rest, so that every write would show."""
-    with stage(tmp_path_factory.mktemp("calm")) as made:
+    with stage(OutageStage, tmp_path_factory.mktemp("calm")) as made:
         made.quoting()
         made.quiet()
         yield made
@@ -91,7 +93,7 @@ def test_the_drill_passes_every_line_of_its_score_and_leaves_no_process(tmp_path
 class Doors(NamedTuple):
     """The same outage answered through each door, on one lab, one after the other."""
 
-    stage: Stage
+    stage: OutageStage
     runs: dict[str, Ran]
     strategies: dict[str, set[str]]  # what ran when it was over
     leaks: list[str]  # what was seen of a secret while a run waited
@@ -100,11 +102,11 @@ class Doors(NamedTuple):
 
 @pytest.fixture(scope="module")
 def doors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doors]:
-    with stage(tmp_path_factory.mktemp("doors")) as made:
+    with stage(OutageStage, tmp_path_factory.mktemp("doors")) as made:
         found = Doors(made, {}, {}, [], {})
         for door in DOORS:
             made.break_it()
-            with made.healing(before=lambda: found.leaks.extend(leaks_while_running(made))):
+            with made.healing(before=lambda: found.leaks.extend(made.leaks())):
                 held = getattr(made, door)(exchange="binance")
             found.held[door] = held, made.running(), made.system.exchanges()["binance"].enabled
             ran = found.runs[door] = made.allowed(door, held, exchange="binance")
@@ -112,13 +114,6 @@ def doors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doors]:
             found.strategies[door] = made.running()
             made.well()
         yield found
-
-
-def leaks_while_running(stage: Stage) -> list[str]:
-    places = {str(path): path.read_bytes().decode(errors="replace")
-              for path in stage.scratch.rglob("*") if path.is_file()}  # fmt: skip
-    places |= {line: line for line in command_lines()}
-    return [place for place, text in places.items() if any(secret in text for secret in stage.secrets())]
 
 
 @pytest.mark.parametrize("door", DOORS)
@@ -167,8 +162,7 @@ def test_no_secret_is_seen_while_a_response_runs_nor_afterwards(doors: Doors) ->
     assert len(secrets) >= 10, "two keys at each of two venues, and a token"
     assert doors.leaks == []
     said = [text for ran in doors.runs.values() for text in (ran.out, ran.err)]
-    home = doors.stage.home
-    kept = [path for path in home.rglob("*") if path.is_file() and doors.stage.lab.keys not in path.parents]
+    kept = doors.stage.kept()
     assert any(path.name == "journal.jsonl" for path in kept)
     said += [path.read_bytes().decode(errors="replace") for path in kept]
     assert [text[:200] for text in said if any(secret in text for secret in secrets)] == []
@@ -186,7 +180,7 @@ def test_a_second_run_finds_it_healthy_and_changes_nothing(doors: Doors) -> None
 # Part of the way -----------------------------------------------------------------------------------------------------
 
 
-def test_until_contain_contains_and_goes_no_further_and_a_second_time_it_changes_nothing(lab: Stage) -> None:
+def test_until_contain_contains_and_goes_no_further_and_a_second_time_it_changes_nothing(lab: OutageStage) -> None:
     lab.break_it()
     first = lab.wrapper("--until", "contain", exchange="binance")
     assert (first.code, first.phases) == (0, ["detect", "contain"]), first.out + first.err
@@ -202,7 +196,7 @@ def test_until_contain_contains_and_goes_no_further_and_a_second_time_it_changes
     assert "cancel_all" not in [seen.op for seen in lab.exchange.requests()]
 
 
-def test_a_rehearsal_of_an_outage_changes_nothing_and_says_what_it_would_do(lab: Stage) -> None:
+def test_a_rehearsal_of_an_outage_changes_nothing_and_says_what_it_would_do(lab: OutageStage) -> None:
     seeded = set(lab.exchange.seed(3))
     lab.break_it()
     before = (lab.running(), lab.system.exchanges()["binance"].enabled)
@@ -219,7 +213,7 @@ def test_a_rehearsal_of_an_outage_changes_nothing_and_says_what_it_would_do(lab:
     assert ran.state.inverses == ()
 
 
-def test_a_rehearsal_sends_no_writing_request_to_any_venue(calm: Stage) -> None:
+def test_a_rehearsal_sends_no_writing_request_to_any_venue(calm: OutageStage) -> None:
     calm.exchange.seed(2)
     calm.quiet()
     ran = calm.playbook("--check", exchange="binance", confirmed="true")
@@ -231,7 +225,7 @@ def test_a_rehearsal_sends_no_writing_request_to_any_venue(calm: Stage) -> None:
 # What does not come good ---------------------------------------------------------------------------------------------
 
 
-def test_with_the_trading_system_dead_its_orders_are_cancelled_and_the_run_is_not_proven(lab: Stage) -> None:
+def test_with_the_trading_system_dead_its_orders_are_cancelled_and_the_run_is_not_proven(lab: OutageStage) -> None:
     lab.break_it()
     lab.exchange.seed(3)
     os.kill(lab.lab.trading_systems["hft-1"].process.pid, signal.SIGKILL)
@@ -247,7 +241,7 @@ def test_with_the_trading_system_dead_its_orders_are_cancelled_and_the_run_is_no
     assert {"strategies.started", "positions.reconciled", "inverse.applied"}.isdisjoint(ran.kinds)
 
 
-def test_a_venue_that_never_comes_back_ends_unproven_with_everything_left_to_undo(lab: Stage) -> None:
+def test_a_venue_that_never_comes_back_ends_unproven_with_everything_left_to_undo(lab: OutageStage) -> None:
     elsewhere = set(lab.other.seed(3))
     lab.break_it({"kind": "status", "status": 503})
     lab.other.forget_requests()
@@ -263,7 +257,7 @@ def test_a_venue_that_never_comes_back_ends_unproven_with_everything_left_to_und
     assert "cancel_all" not in [seen.op for seen in lab.other.requests()]
 
 
-def test_where_cancels_are_accepted_and_ignored_it_is_never_done(lab: Stage) -> None:
+def test_where_cancels_are_accepted_and_ignored_it_is_never_done(lab: OutageStage) -> None:
     lab.break_it({"kind": "cancel_ignored"}, {"kind": "feed_stops"})
     ran = lab.wrapper(exchange="binance", **QUICK)
     assert (ran.code, ran.outcome) == (3, "unproven"), ran.out + ran.err
@@ -275,14 +269,14 @@ def test_where_cancels_are_accepted_and_ignored_it_is_never_done(lab: Stage) -> 
     assert lab.running().isdisjoint(AT_BINANCE)
 
 
-def test_a_containment_that_is_not_proven_is_not_done_although_no_step_failed(lab: Stage) -> None:
+def test_a_containment_that_is_not_proven_is_not_done_although_no_step_failed(lab: OutageStage) -> None:
     lab.break_it({"kind": "cancel_ignored"}, {"kind": "feed_stops"})
     ran = lab.playbook("--tags", "detect,contain", exchange="binance", **QUICK)
     assert (ran.code, ran.outcome) == (3, "unproven"), ran.out + ran.err
     assert "not proven safe: binance is open" in ran.err
 
 
-def test_a_playbook_killed_in_the_middle_of_containment_is_resumed_and_everything_comes_back(lab: Stage) -> None:
+def test_a_playbook_killed_in_the_middle_of_containment_is_resumed_and_everything_comes_back(lab: OutageStage) -> None:
     lab.break_it({"kind": "cancel_ignored"}, {"kind": "status", "op": "time"}, {"kind": "feed_stops"})
     process = lab.command("ansible-playbook", f"playbooks/{TYPE}.yml", exchange="binance")
     with lab.when("venue.reported", process.kill):
@@ -307,7 +301,7 @@ def test_a_playbook_killed_in_the_middle_of_containment_is_resumed_and_everythin
     lab.well()
 
 
-def test_what_two_incidents_hold_is_opened_only_by_taking_it_over_on_purpose(lab: Stage) -> None:
+def test_what_two_incidents_hold_is_opened_only_by_taking_it_over_on_purpose(lab: OutageStage) -> None:
     lab.break_it()
     first = lab.wrapper("--until", "contain", exchange="binance")
     with lab.healing():
@@ -333,7 +327,7 @@ def test_what_two_incidents_hold_is_opened_only_by_taking_it_over_on_purpose(lab
 
 
 @pytest.mark.parametrize("door", DOORS)
-def test_an_unknown_exchange_is_refused_and_leaves_nothing_open(calm: Stage, door: str) -> None:
+def test_an_unknown_exchange_is_refused_and_leaves_nothing_open(calm: OutageStage, door: str) -> None:
     calm.quiet()
     ran: Ran = getattr(calm, door)(exchange="binnance")
     sentence = "unknown exchange 'binnance': give -e exchange=NAME, one of: binance, okx"
@@ -344,18 +338,18 @@ def test_an_unknown_exchange_is_refused_and_leaves_nothing_open(calm: Stage, doo
     assert calm.writes() == []
 
 
-def test_without_an_exchange_the_wrapper_refuses_in_one_line_before_there_is_an_incident(calm: Stage) -> None:
+def test_without_an_exchange_the_wrapper_refuses_in_one_line_before_there_is_an_incident(calm: OutageStage) -> None:
     before = calm.incidents()
     ran = calm.wrapper()
     assert (ran.code, ran.out) == (2, "")
     assert len(ran.err.splitlines()) == 1
     assert "exchange is missing" in ran.err
     with pytest.raises(UsageError, match="exchange is missing"):
-        respond(TYPE, inputs=SHORT, inventory=str(calm.lab.inventory), home=calm.home)
+        respond(TYPE, inputs=calm.clocks, inventory=str(calm.lab.inventory), home=calm.home)
     assert calm.incidents() == before
 
 
-def test_without_an_exchange_the_playbook_is_refused_and_leaves_nothing_open(calm: Stage) -> None:
+def test_without_an_exchange_the_playbook_is_refused_and_leaves_nothing_open(calm: OutageStage) -> None:
     calm.quiet()
     ran = calm.playbook()
     assert (ran.code, ran.outcome) == (2, "usage"), ran.out + ran.err
@@ -375,7 +369,7 @@ def test_without_an_exchange_the_playbook_is_refused_and_leaves_nothing_open(cal
     ],
 )
 def test_a_playbook_that_finds_nothing_to_work_on_is_never_a_success(
-    calm: Stage, words: tuple[str, str], said: str
+    calm: OutageStage, words: tuple[str, str], said: str
 ) -> None:
     (calm.home / "empty.yml").write_text("all: {hosts: {}}\n")
     calm.quiet()
@@ -387,7 +381,7 @@ def test_a_playbook_that_finds_nothing_to_work_on_is_never_a_success(
 
 
 @pytest.mark.parametrize("inventory", ["empty.yml", "missing.yml"])
-def test_the_wrapper_without_hosts_is_never_a_success(calm: Stage, inventory: str) -> None:
+def test_the_wrapper_without_hosts_is_never_a_success(calm: OutageStage, inventory: str) -> None:
     (calm.home / "empty.yml").write_text("all: {hosts: {}}\n")
     ran = calm.wrapper("-i", str(calm.home / inventory), exchange="binance")
     assert ran.code in (1, 2), ran.out
