@@ -37,5 +37,5 @@ class LatchDoor(Door):
                 module_name=module, module_args=dict(params), task_vars=dict(task_vars)
             )
         except AnsibleConnectionFailure as error:
-            raise UnprovenError(f"the host cannot be reached: {error}") from None
+            raise UnprovenError(f"{task_vars.get('inventory_hostname')} cannot be reached: {error}") from None
         return {"changed": False, "msg": "the host gave no result", **shipped}
