@@ -35,10 +35,11 @@ LAYERS = (
         "the work",
         (UTILS,),
         (UTILS, "ansible.module_utils"),
-        but=(f"{UTILS}.venues.ccxt_driver", f"{UTILS}.database_probe"),
+        but=(f"{UTILS}.venues.ccxt_driver", f"{UTILS}.database_probe", f"{UTILS}.severity_rules"),
     ),
     Layer("the ccxt driver", (f"{UTILS}.venues.ccxt_driver",), (UTILS, "ccxt")),
     Layer("the database probe", (f"{UTILS}.database_probe",), (UTILS, "psycopg")),
+    Layer("the severity rules' files", (f"{UTILS}.severity_rules",), (UTILS, "yaml")),
     Layer("doors on a host", (f"{PLUGINS}.modules",), (UTILS, "ansible.module_utils")),
     Layer("doors on the control node", (f"{PLUGINS}.action",), (UTILS, f"{PLUGINS}.plugin_utils", "ansible")),
     Layer(
@@ -52,7 +53,7 @@ LAYERS = (
     Layer(
         "the wrapper",
         ("hft_incident",),
-        ("hft_incident", UTILS, "ansible", "ansible_runner", "rich", "yaml"),
+        ("hft_incident", UTILS, "ansible", "ansible_runner", "jinja2", "rich", "yaml"),
         but=("hft_incident.lab", "hft_incident.drill"),
     ),
 )

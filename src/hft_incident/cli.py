@@ -23,6 +23,9 @@ COMMANDS = {
     "lab": "up, down or status: the lab by itself",
     "status": "incidents and where they stand, or one of them in full",
     "timeline": "what happened in an incident, a line each",
+    "severity": "set: raise or lower an incident's; explain: which rule decided, and why",
+    "report": "the draft of a post-mortem, as Markdown and HTML, every figure with its line of the record",
+    "metrics": "how long it took to detect, contain, restore …: over all incidents, drills apart",
     "approve": "one person's signed approval, where an incident waits for it",
     "verify": "whether the record of an incident is as it was written",
 }

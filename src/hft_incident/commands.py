@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from importlib import import_module, util
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from ansible_collections.hft.incident.plugins.module_utils.errors import EXIT_CODES, IncidentError, UsageError
@@ -127,6 +128,24 @@ def _verify(options: argparse.Namespace) -> int:
     told = record.verification_payload if options.json else record.verification_lines
     _print(told(incident, found, evidence))
     return EXIT_CODES[record.verify_outcome(found, evidence)]
+
+
+def _report(options: argparse.Namespace) -> int:
+    from .report import write
+
+    written = write(find(options.incident), options.output)
+    _print(written.to_json() if options.json else written.render())
+    return written.exit_code
+
+
+def _metrics(options: argparse.Namespace) -> int:
+    from .metrics_record import incident_metrics_lines, measured, measured_home, metrics_lines, metrics_payload
+
+    if options.incident is None:
+        found = measured_home()
+        return _print(metrics_payload(found) if options.json else metrics_lines(found))
+    one = measured(find(options.incident), home_directory())
+    return _print(one.to_json() if options.json else incident_metrics_lines(one))
 
 
 def _approve(options: argparse.Namespace) -> int:
@@ -290,6 +309,11 @@ def _declare_incident(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("incident", metavar="INC", help="the incident's id")
 
 
+def _declare_report(parser: argparse.ArgumentParser) -> None:
+    _declare_incident(parser)
+    parser.add_argument("--output", metavar="DIR", type=Path, help="default: the folder `report` of the incident's own")
+
+
 def _declare_approve(parser: argparse.ArgumentParser) -> None:
     _declare_incident(parser)
     parser.add_argument("gate", metavar="GATE", help="the gate that holds it, as `status` and its message say")
@@ -371,14 +395,29 @@ _COMMANDS: Mapping[str, Command] = {
         _timeline,
     ),
     "severity": Command(
-        "How severe an incident is: 1 (worst) to 4. Rules over what is known give it when it is opened and raise it as\n"
-        "more becomes known (playbooks/vars/severity.yml, over it group_vars/all/severity.yml of the inventory). Only a\n"
-        "person lowers it.",
+        "How severe an incident is: 1 (worst) to 4. Rules over what is known give it when it is opened and raise it\n"
+        "as more becomes known (playbooks/vars/severity.yml, over it the inventory's group_vars/all/severity.yml).\n"
+        "Only a person lowers it.",
         "hft-incident severity explain performance_degradation -e latency_p99_ms=12 -e latency_for_s=40\n"
         f"  hft-incident severity explain {_INCIDENT}\n"
         f"  hft-incident severity set {_INCIDENT} 3 --reason 'only the test account is affected'",
         _declare_severity,
         _severity,
+    ),
+    "report": Command(
+        "The draft of a post-mortem, as Markdown and as one HTML file that needs no network: what the record says,\n"
+        "each row with its lines of the journal, and empty places for people. Made anew each time; a page that people\n"
+        "have changed is kept beside the new one. Exit codes as `verify`.",
+        f"hft-incident report {_INCIDENT} --output ./post-mortems",
+        _declare_report,
+        _report,
+    ),
+    "metrics": Command(
+        "How long it took to detect, acknowledge, contain (as the venues saw it), mitigate, restore and resolve:\n"
+        "median and 90th percentile over all incidents on record, drills and rehearsals apart; or one incident, line by line.",
+        f"hft-incident metrics {_INCIDENT}",
+        _declare_status,
+        _metrics,
     ),
     "approve": Command(
         "Approve, as one of several people, what an incident waits for: signed with your SSH key, over its record as\n"

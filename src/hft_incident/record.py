@@ -69,7 +69,7 @@ def incident_lines(incident: Incident, state: State) -> list[str]:
     owner = holder(incident.directory)
     facts = [
         ("type", state.type),
-        ("severity", state.severity),
+        ("severity", _severity(state)),
         ("opened", state.opened_at),
         ("closed", state.closed_at),
         ("phase", state.phase),
@@ -173,7 +173,8 @@ def sentence(event: Event) -> str:
     write = SENTENCES.get(event.kind)
     try:
         text = write(event.data) if write else _fields(event)
-    except (KeyError, TypeError, AttributeError, ValueError):  # a kind we know with data we do not: show it as it is
+    except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError):
+        # a kind we know with data we do not: show it as it is
         text = _fields(event)
     return plain(text)
 
@@ -237,6 +238,15 @@ def _payload(incident: Incident, state: State) -> dict[str, Any]:
     }
 
 
+def _severity(state: State) -> str | None:
+    """The number and why, which a record of before the rules does not tell."""
+    if state.severity is None:
+        return None
+    if not state.severity_reason:
+        return str(state.severity)
+    return f"{state.severity}, by {state.severity_rule or 'a person'}: {state.severity_reason}"
+
+
 def _venue(verdict: str, open_after: int | None) -> str:
     return verdict if not open_after else f"{verdict}, {open_after} orders still open"
 
@@ -261,7 +271,15 @@ def _value(value: Any) -> str:
 def _opened(data: Mapping[str, Any]) -> str:
     severity = f", severity {data['severity']}" if data.get("severity") else ""
     inputs = "".join(f", {name} {_value(value)}" for name, value in data.get("inputs", {}).items())
-    return f"incident opened: {data['type']}{severity}{inputs}{_check(data)}"
+    why = data.get("assessment") or {}
+    by = f"; severity by {why.get('rule') or 'a person'}: {why.get('reason')}" if why else ""
+    return f"incident opened: {data['type']}{severity}{inputs}{_check(data)}{by}"
+
+
+def _severity_set(data: Mapping[str, Any]) -> str:
+    by = data.get("rule") or ("a person" if data.get("by") == "person" else "an escalation")
+    before = data.get("before") or "none"
+    return f"SEVERITY {before} -> {data['severity']}, by {by}: {data.get('reason') or 'no reason on record'}"
 
 
 def _task(data: Mapping[str, Any]) -> str:
@@ -391,7 +409,7 @@ SENTENCES: Mapping[str, Sentence] = {
         f"incident closed: {data['resolution']}" + (f", {data['summary']}" if data.get("summary") else "")
     ),
     "incident.reopened": lambda data: "incident reopened" + (f": {data['reason']}" if data.get("reason") else ""),
-    "severity.set": _says("severity set to {severity}"),
+    "severity.set": _severity_set,
     "alarm.judged": lambda data: f"{'REAL' if data['real'] else 'false alarm'}: {data['because']}",
     "incident.escalated": lambda data: f"ESCALATED: it happened before: {', '.join(data['earlier'])}",
     "fire_first.withheld": _says("red button not pressed beforehand: {reason}"),

@@ -50,6 +50,7 @@ from ansible_collections.hft.incident.plugins.module_utils.incident import (
 )
 from ansible_collections.hft.incident.plugins.module_utils.journal import verify
 from ansible_collections.hft.incident.plugins.module_utils.run_lock import busy, holder
+from ansible_collections.hft.incident.plugins.module_utils.severity_rules import load as severity_rules
 
 from . import launch
 from .catalog import COLLECTIONS_ROOT, IncidentType, Input, checked_inputs, did_you_mean, lookup, missing_input
@@ -100,8 +101,10 @@ def respond(
     """Opens an incident of ``incident_type``, runs its playbook to the end and returns how it ended.
 
     ``inputs``: the playbook's variables (`hft-incident list` tells which); only references to secrets, never secrets.
-    Their text is data: braces in an alert are not evaluated. ``inventory``: a path, by default what Ansible would take,
-    else the running lab's. ``until``: stop after this phase. ``timeout``: seconds until the playbook is asked to stop.
+    Their text is data: braces in an alert are not evaluated. ``hft_fact_NAME`` are facts for the severity rules, which
+    give the severity at once; ``severity`` is a person's word on it. ``inventory``: a path, by default what Ansible
+    would take, else the running lab's. ``until``: stop after this phase. ``timeout``: seconds until the playbook is
+    asked to stop.
     ``on_event`` gets every event of the journal in order, ``on_step`` the name of each step as it starts, both in the
     calling thread; what they raise is logged and stops nothing. ``home``: by default ``$HFT_INCIDENT_HOME``.
 
@@ -151,6 +154,8 @@ def resume(
     recorded = [inventory_sources(source, where) for source in plan.inventory] or [inventory_sources(None, where)]
     if missing := missing_input(entry, plan.inputs):
         raise UsageError(f"{incident.id}: {missing.name} is not on record; nothing can go on without it")
+    sources = tuple(source for some in recorded for source in some)
+    severity_rules(sources)  # what the run would stumble over is said before anything is taken over
     others = [find(other, where) for other in take_from]
     if take_over:
         end_other_run(incident)
@@ -158,7 +163,6 @@ def resume(
     for other in others:
         require_idle(other)
         take_from_other(incident, other)
-    sources = tuple(source for some in recorded for source in some)
     job = _Job(incident, entry.playbook, sources, plan.inputs, plan.tags, plan.check)
     return _Response(job, where, timeout, on_event, on_step, resumes=plan.start or FROM_THE_START).run()
 

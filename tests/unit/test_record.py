@@ -56,7 +56,8 @@ def test_the_timeline_reads_like_a_report(incident: Incident) -> None:
     lines = record.timeline_lines(incident.journal.events())
     assert all(line == "" or line.startswith("T+0:00:0") for line in lines)
     assert [line[line.find("  ") + 2 :] for line in lines if line] == [
-        "incident opened: exchange_outage, severity 1, exchange binance",
+        "incident opened: exchange_outage, severity 1, exchange binance; severity by a person: given at the opening; "
+        "the rules say 2: a single exchange is out: exchanges_down 1 (assumed, at least 1)",
         "run started: exchange_outage.yml",
         "CONTAIN: Make it safe",
         "kill verified, open: binance clear, 30 cancelled; okx open, 3 orders still open, 2 cancelled (rate limited); "
@@ -218,7 +219,7 @@ def test_status_shows_what_a_person_on_call_asks_first(incident: Incident, tmp_p
     header, first, second = record.status_lines(rows)
     assert header.split() == ["INCIDENT", "SEVERITY", "PHASE", "STATE", "LAST", "RUN", "VENUES"]
     assert first.split() == [incident.id, "1", "contain", "open", "unproven", "binance:clear", "okx:open"]
-    assert second.split() == [other.id, "-", "-", "closed", "(check)", "not", "finished", "-"]
+    assert second.split() == [other.id, "1", "-", "closed", "(check)", "not", "finished", "-"]
     assert record.status_lines([]) == ["no incidents on record"]
     full = "\n".join(record.incident_lines(*rows[0]))
     for fact in ("venue okx", "open, 3 orders still open", "to undo", "enable binance", "strategy mm-1"):

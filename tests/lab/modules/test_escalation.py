@@ -13,6 +13,8 @@ import pytest
 
 from ansible_collections.hft.incident.plugins.module_utils import journal
 from ansible_collections.hft.incident.plugins.module_utils.incident import ENV_DIR, Incident, open_incident
+from ansible_collections.hft.incident.plugins.module_utils.severity_record import rise
+from ansible_collections.hft.incident.plugins.module_utils.severity_rules import load
 from ansible_collections.hft.incident.plugins.module_utils.steps import escalation
 
 from .steps import Ran, run
@@ -40,14 +42,17 @@ def keep(made: Incident, done: Ran) -> None:
     made.journal.extend([(line["kind"], line["data"]) for line in done.result.get("record", [])])
 
 
-def test_a_second_crash_raises_the_severity_once(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_second_crash_is_on_record_once_and_raises_the_severity(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = earlier(home)
     incident = now(home, monkeypatch, severity=2)
     done = run(escalation)
     assert (done["repeated"], done["earlier"], done["changed"]) == (True, [first.id], False)
     assert done.recorded("incident.escalated") == [{"earlier": [first.id], "within_s": 3600.0}]
-    assert [(line["severity"], line["before"]) for line in done.recorded("severity.set")] == [(1, 2)]
+    assert rise(load(), incident.journal.events()) is None
     keep(incident, done)
+    raised = rise(load(), incident.journal.events())
+    assert raised is not None
+    assert (raised["severity"], raised["before"], raised["rule"]) == (1, 2, "crash_again")
     again = run(escalation)
     assert again["repeated"] is True
     assert "record" not in again.result
@@ -55,8 +60,9 @@ def test_a_second_crash_raises_the_severity_once(home: Path, monkeypatch: pytest
 
 def test_one_that_is_the_worst_already_is_not_raised(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     earlier(home)
-    now(home, monkeypatch, severity=1)
-    assert run(escalation).recorded("severity.set") == []
+    incident = now(home, monkeypatch)
+    keep(incident, run(escalation))
+    assert rise(load(), incident.journal.events()) is None
 
 
 @pytest.mark.parametrize("none", [{"real": False}, {"kind": "exchange_outage"}, {"check": True}])

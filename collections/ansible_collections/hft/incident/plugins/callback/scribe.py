@@ -24,6 +24,10 @@ description:
     them, the inventory and the names of the plays C(hft-incident resume) goes on where a run stopped.
   - Two runs never work on one incident at the same time. A run that finds another one at work does not start; it ends
     with exit code 2 and names who works there.
+  - An incident it opens has a severity at once, by the severity rules (C(playbooks/vars/severity.yml), and over them
+    the inventory's C(group_vars/all/severity.yml)); extra variables named C(hft_fact_NAME) are facts for them,
+    C(severity) is a person's word. What the run finds out may raise it, each time on record with the rule and the
+    reason. It is never lowered here. Rules that cannot be read end the run with exit code 2 before the first task.
   - "A module's result may carry C(record), a list of C({kind, data}) that is written as it is, C(inverses), a list of
     C({module, args, describe}) that say how to undo what it changed, and, if it failed, C(outcome), one of C(failed),
     C(usage), C(unproven) and C(held). Under C(no_log) Ansible hides these from the scribe as well."
@@ -58,7 +62,7 @@ from ansible import context
 from ansible.plugins.callback import CallbackBase
 from ansible.utils.vars import load_extra_vars
 
-from ansible_collections.hft.incident.plugins.module_utils.chain import draft
+from ansible_collections.hft.incident.plugins.module_utils.chain import Event, draft
 from ansible_collections.hft.incident.plugins.module_utils.errors import EXIT_CODES, IncidentError
 from ansible_collections.hft.incident.plugins.module_utils.incident import (
     ENV_DIR,
@@ -77,6 +81,9 @@ from ansible_collections.hft.incident.plugins.module_utils.intents import regist
 from ansible_collections.hft.incident.plugins.module_utils.redaction import is_secret_field
 from ansible_collections.hft.incident.plugins.module_utils.run_lock import RunLock, acquire
 from ansible_collections.hft.incident.plugins.module_utils.secret_ref import is_reference
+from ansible_collections.hft.incident.plugins.module_utils.severity import Rules
+from ansible_collections.hft.incident.plugins.module_utils.severity_record import SET, TELLING, rise
+from ansible_collections.hft.incident.plugins.module_utils.severity_rules import load as severity_rules
 
 INPUTS = ("exchange", "reason", "confirmed", "force")
 THRESHOLD_PREFIX = "hft_"
@@ -88,12 +95,17 @@ Draft = tuple[str, Mapping[str, Any]]
 class Run:
     """What the scribe knows of the run that it is writing down."""
 
-    def __init__(self, run_id: str, incident: Incident, lock: RunLock, playbook: str, check: bool) -> None:
+    def __init__(
+        self, run_id: str, incident: Incident, lock: RunLock, playbook: str, check: bool, rules: Rules
+    ) -> None:
         self.id = run_id
         self.incident = incident
         self.lock = lock
         self.playbook = playbook
         self.check = check
+        self.rules = rules
+        self.events: list[Event] = []
+        self.offset = 0
         self.play = ""
         self.phase: str | None = None
         self.entered: tuple[str, str] | None = None
@@ -154,13 +166,14 @@ class CallbackModule(CallbackBase):
 
     def _start(self, path: Path, check: bool, told: Mapping[str, Any]) -> Run:
         """The run with its first line on record; raises IncidentError where it must not start."""
+        rules = severity_rules(told["inventory"])
         run_id = os.environ.pop(ENV_RUN, "") or uuid.uuid4().hex[:12]
         incident = self._incident(path.stem, told, check)
 
         def ended(pids: list[int]) -> None:
             incident.journal.append("run.orphans_ended", {"pids": pids})
 
-        run = Run(run_id, incident, acquire(incident.directory, run_id, ended), path.name, check)
+        run = Run(run_id, incident, acquire(incident.directory, run_id, ended), path.name, check, rules)
         started = {"run": run.id, "playbook": run.playbook, "pid": os.getpid(), "check": check, **told}
         run.last_seq = incident.journal.append("run.started", started).seq
         return run
@@ -231,6 +244,7 @@ class CallbackModule(CallbackBase):
         counts = {"tasks": run.tasks, "failed": run.failed, "unreachable": run.unreachable}
         if run.outcome() == "usage" and self._fired_first(run):
             run.changed = True
+        self._raise_severity()
         refused = self._refused(run) if run.outcome() == "usage" else []
         ended = {"run": run.id, **counts, "outcome": run.outcome(), "reason": run.complaint or None}
         self._write([*refused, ("run.finished", ended)])
@@ -318,6 +332,22 @@ class CallbackModule(CallbackBase):
             run.outcomes |= _outcomes(data)
             run.complaint = run.complaint or finished["msg"] or f"{finished['task']}: {status}"
         self._write([*self._carried(result), ("task.finished", finished)])
+        self._raise_severity()
+
+    def _raise_severity(self) -> None:
+        """Whatever was found out since, here or beside this run, may make it worse than was thought."""
+        run = self._run
+        if run is None:
+            return
+        try:
+            fresh, run.offset = run.incident.journal.read_from(run.offset)
+        except IncidentError as error:
+            self._fault(run, str(error))
+            return
+        run.events += fresh
+        if any(event.kind in TELLING for event in fresh) and (change := rise(run.rules, run.events)):
+            self._display.warning(f"severity {change['before']} -> {change['severity']}: {change['reason']}")
+            self._write([(SET, change)])
 
     def _carried(self, result: Any) -> list[Draft]:
         """The events that a result brings along: its own, not those of a loop's items, which came with the items."""

@@ -86,6 +86,7 @@ class Waiting(NamedTuple):
 
 class State(NamedTuple):
     """What the events of an incident amount to. ``inverses``: not undone yet, the last change first.
+    ``severity_rule`` decided the severity; None: a person did, for ``severity_reason``.
 
     ``outcome`` is that of the last run (done, failed, usage, unproven, held), None while it has not ended: it runs, or
     it was interrupted. ``strategies``: the last known state (``stopped``, ``running``) of those this incident touched.
@@ -102,6 +103,8 @@ class State(NamedTuple):
     strategies: Mapping[str, str]
     inverses: Sequence[Inverse]
     gates: Mapping[str, Waiting]
+    severity_rule: str | None = None
+    severity_reason: str | None = None
 
     @property
     def is_open(self) -> bool:
@@ -130,14 +133,25 @@ def open_incident(
     home: Path | None = None,
     inventory: Sequence[str] = (),
 ) -> Incident:
-    """A new incident with ``incident.opened`` in its journal. Raises UsageError where there is no room for a record."""
+    """A new incident with ``incident.opened`` in its journal.
+
+    ``severity``: a person's word; where there is none, what the severity rules of the ``inventory`` say of the type and
+    the ``inputs``: no incident is without one (seed-faults E2). Raises UsageError where the rules cannot be read, an
+    input names a fact that there is none of, or there is no room for a record.
+    """
+    from .severity_record import at_opening  # only who opens one reads the rules
+    from .severity_rules import fingerprints, load
+
     if incident_type not in TYPES:
         raise UsageError(f"unknown incident type {incident_type!r}; one of: {', '.join(TYPES)}")
+    rules = load(inventory)
+    assessed = at_opening(rules, incident_type, inputs or {}, severity)
     incident = _allocate(incident_type, home or home_directory())
     opened = {
         "type": incident_type,
         "inputs": dict(inputs or {}),
-        "severity": severity,
+        **assessed,
+        "severity_rules": fingerprints(rules),
         "check": check,
         "inventory": list(inventory),
     }
@@ -194,8 +208,21 @@ def is_real(events: Iterable[Event]) -> bool:
 
 def _opened(state: State, event: Event) -> State:
     data = event.data
+    why = data.get("assessment") or {}
     return state._replace(
-        type=data.get("type"), severity=data.get("severity"), check=bool(data.get("check")), opened_at=event.at
+        type=data.get("type"),
+        severity=data.get("severity"),
+        check=bool(data.get("check")),
+        opened_at=event.at,
+        severity_rule=why.get("rule"),
+        severity_reason=why.get("reason"),
+    )
+
+
+def _severity_set(state: State, event: Event) -> State:
+    data = event.data
+    return state._replace(
+        severity=data.get("severity"), severity_rule=data.get("rule"), severity_reason=data.get("reason")
     )
 
 
@@ -274,7 +301,7 @@ _UPDATES = {
     "incident.opened": _opened,
     "incident.closed": lambda state, event: state._replace(closed_at=event.at),
     "incident.reopened": lambda state, event: state._replace(closed_at=None),
-    "severity.set": lambda state, event: state._replace(severity=event.data.get("severity")),
+    "severity.set": _severity_set,
     "run.started": lambda state, event: state._replace(outcome=None),
     "run.finished": lambda state, event: state._replace(outcome=event.data.get("outcome")),
     "phase.entered": lambda state, event: state._replace(phase=event.data.get("phase")),

@@ -12,7 +12,8 @@ short_description: Raise the severity of an incident that happens again soon
 version_added: 0.2.0
 description:
   - Looks in the records of this state folder for another real incident of the same type that was opened shortly before
-    this one. If there is one, that is recorded and the severity is raised, once.
+    this one. If there is one, that is recorded, once, and the severity rules know it from then on as the fact C(again).
+    As shipped, they raise the severity to 1 (C(crash_again) in C(playbooks/vars/severity.yml)).
   - A record that cannot be read counts as such an incident, because the higher severity is the safer mistake.
   - Rehearsals (check mode) and false alarms do not count.
   - Runs on the control node, where the journals are.
@@ -21,11 +22,6 @@ options:
     description: How shortly before, in seconds.
     type: float
     default: 3600
-  severity:
-    description: Raise it to this, if it is lower or unknown. V(1) is the worst.
-    type: int
-    choices: [1, 2, 3, 4]
-    default: 1
 attributes:
   check_mode:
     support: full
@@ -44,7 +40,6 @@ EXAMPLES = r"""
 - name: Escalate a second crash within the hour
   hft.incident.escalation:
     within: 3600
-    severity: 1
   register: escalation
 """
 

@@ -19,12 +19,12 @@ from .undo import current_incident
 
 ARGUMENT_SPEC: dict[str, Any] = {
     "within": {"type": "float", "default": 3600.0},
-    "severity": {"type": "int", "choices": [1, 2, 3, 4], "default": 1},
 }
 
 
 def run(params: Params, context: Context) -> Result:
-    """``repeated``, and by which earlier incidents; the first time that is seen, it is recorded and raises severity."""
+    """``repeated``, and by which earlier incidents; the first time that is seen, it is recorded, and with that a fact
+    for the severity rules."""
     del context  # it changes nothing but the record
     require_positive(params, "within")
     incident = current_incident()
@@ -38,9 +38,6 @@ def run(params: Params, context: Context) -> Result:
     if any(line.kind == "incident.escalated" for line in events):
         return {**result, "msg": reason}
     record = [event("incident.escalated", {"earlier": earlier, "within_s": params["within"]})]
-    severity = state_of(events).severity
-    if severity is None or severity > params["severity"]:
-        record.append(event("severity.set", {"severity": params["severity"], "before": severity, "reason": reason}))
     return {**result, "msg": f"ESCALATED: {reason}", "record": record}
 
 
