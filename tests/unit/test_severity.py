@@ -77,6 +77,7 @@ SETTLED = [
     (1, "E2: suspicion is enough", "security_breach", {"security": "suspected"}, "security_breach"),
     (1, "E4: two exchanges, neither one nor all", "exchange_outage", {"exchanges_down": "2"},
      "several_exchanges_disconnected"),
+    (1, "an alert of which nobody knows the name", None, {"alerts": UNKNOWN}, "alert_system_down"),
     (4, "E5: a planned drill of the killswitch", None, {"killswitch": "drill"}, "floor"),
     (1, "E5: nobody knows whether it was planned", None, {"killswitch": UNKNOWN}, "killswitch_activated"),
     (2, "E17: positions are trusted", "data_corruption", {"data_loss": "partial", "positions": "trusted"},

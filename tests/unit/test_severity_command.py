@@ -37,7 +37,8 @@ def test_explain_names_the_rule_that_decided_for_a_type(capsys: pytest.CaptureFi
     said = told(capsys, "explain", "performance_degradation", "-e", "latency_p99_ms=12", "-e", "latency_for_s=40")
     assert (said["severity"], said["by_rules"]["rule"], said["respond_within_s"]) == (2, "latency_high", 300)
     assert said["by_rules"]["facts"] == {"latency_p99_ms": "12", "latency_for_s": "40"}
-    assert said["history"] == []
+    assert (said["history"], said["by_rules"]["assumed"]) == ([], [])
+    assert told(capsys, "explain", "performance_degradation")["by_rules"]["assumed"] == ["latency_p99_ms"]
     assert cli.main(["severity", "explain", "performance_degradation", "-e", "latency_p99_ms=12"]) == 0
     printed = capsys.readouterr().out
     assert printed.startswith("performance_degradation: severity 2\n")

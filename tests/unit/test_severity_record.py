@@ -153,6 +153,8 @@ def test_a_person_lowers_it_and_only_news_raises_it_again() -> None:
     change = rise(RULES, events(*told, BREAKS))
     assert change is not None
     assert (change["severity"], change["before"], change["rule"]) == (1, 3, "positions_not_trusted")
+    to_two = [*told[:-1], person(2), killed(a="unknown")]
+    assert rise(RULES, events(*to_two)) is None, "news that are no worse than what the person said"
 
 
 def test_a_person_who_opens_it_lower_has_settled_what_was_known_only() -> None:

@@ -60,8 +60,6 @@ def rise(rules: Rules, events: Sequence[Event]) -> dict[str, Any] | None:
     told = changes(events)
     current = told[-1].severity
     verdict = judge(rules, incident_type, facts_of(rules, events))
-    if current is not None and verdict.severity >= current:
-        return None
     heard = _last_word(events)
     settled = {fired.rule for fired in judge(rules, incident_type, facts_of(rules, heard)).fired} if heard else set()
     news = next((fired for fired in verdict.fired if fired.rule not in settled), None)
