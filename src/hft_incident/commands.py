@@ -414,7 +414,8 @@ _COMMANDS: Mapping[str, Command] = {
     ),
     "metrics": Command(
         "How long it took to detect, acknowledge, contain (as the venues saw it), mitigate, restore and resolve:\n"
-        "median and 90th percentile over all incidents on record, drills and rehearsals apart; or one incident, line by line.",
+        "median and 90th percentile over all incidents on record, drills and rehearsals apart; or one incident, line\n"
+        "by line.",
         f"hft-incident metrics {_INCIDENT}",
         _declare_status,
         _metrics,
