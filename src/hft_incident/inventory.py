@@ -16,6 +16,8 @@ from ansible_collections.hft.incident.plugins.module_utils.settings import Setti
 from . import venues_file
 
 SITE_INVENTORY = Path("/etc/hft-incident/inventory")
+#: What the repository's ansible.cfg names; it stands for the inventory of the lab that is up.
+PACKAGED_LAB = Path(__file__).parent / "lab" / "inventory"
 LAB_INVENTORY = Path("lab", "inventory")
 LAB_RECORD = Path("lab", "lab.json")
 
@@ -27,6 +29,17 @@ def inventory_sources(given: str | None, home: Path) -> list[str]:
     Raises UsageError where there is none, or where it names a file that is not there: Ansible would only warn, match
     no host and call that a success.
     """
+    return [_of_the_running_lab(source, home) for source in _chosen_sources(given, home)]
+
+
+def _of_the_running_lab(source: str, home: Path) -> str:
+    """The lab's inventory with plain values instead of look-ups, where the lab is up: more can be read from it."""
+    if Path(source).resolve() == PACKAGED_LAB.resolve() and (home / LAB_RECORD).is_file():
+        return str(home / LAB_INVENTORY)
+    return source
+
+
+def _chosen_sources(given: str | None, home: Path) -> list[str]:
     if given is not None:
         return [_source(given, Path.cwd())]
     if chosen := os.environ.get("ANSIBLE_INVENTORY"):

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,11 @@ import pytest
 import yaml
 
 from ansible_collections.hft.incident.plugins.module_utils.incident import TYPES, Incident, open_incident, state_of
+from ansible_collections.hft.incident.plugins.module_utils.kill_order import KillOrder
+from ansible_collections.hft.incident.plugins.module_utils.killswitch import Kill
 from hft_incident import fire_first
 from hft_incident.fire_first import OBJECTIONS, condition_of, firing_first
+from hft_incident.inventory import plain_settings
 
 from .modules.stand_in import StandIn, stand_ins
 from .venues_host import KEY, Host, venue_host
@@ -140,3 +144,13 @@ def test_it_fires_while_the_playbook_starts_and_is_waited_for(tmp_path: Path, bo
     with firing_first(incident, "system_crash", sources, "drill"):
         wait_until(lambda: not book.venues["alpha"].exchange.open_orders())  # it needs nothing from this block
     assert data(incident, "kill.verified")
+
+
+def test_after_the_verdict_nothing_is_pressed_any_more(tmp_path: Path, book: Host) -> None:
+    settings = plain_settings(inventory(tmp_path, book, "http://127.0.0.1:9"))
+    before = set(threading.enumerate())
+    press = Kill(KillOrder(settings.venues, settings.trading_systems, "drill", 1, 0.0, timeout=600.0))
+    press.start()
+    press.wait()
+    assert press.result().trading_systems[0].verdict == "unreachable"
+    wait_until(lambda: set(threading.enumerate()) <= before)  # it had ten minutes to go on trying

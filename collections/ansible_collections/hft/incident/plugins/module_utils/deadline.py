@@ -23,6 +23,10 @@ class Deadline:
     def expired(self) -> bool:
         return self.remaining() == 0.0
 
+    def end(self) -> None:
+        """It is over now, for everybody who counts on it."""
+        self._at = time.monotonic()
+
     def within(self, seconds: float) -> Deadline:
         """The nearer of this deadline and one ``seconds`` from now."""
         return Deadline(min(seconds, self.remaining()))

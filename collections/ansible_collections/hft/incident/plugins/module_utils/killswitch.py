@@ -81,8 +81,9 @@ class Kill:
                 on_closing(what)
 
         self._venues = [MassCancel(entry, order, self._deadline, self._clock, report) for entry in order.venues]
+        self._told_until = Deadline(order.timeout)
         self._systems = [
-            TradingStop(entry, order, self._deadline, self._clock, report, closing) for entry in order.trading_systems
+            TradingStop(entry, order, self._told_until, self._clock, report, closing) for entry in order.trading_systems
         ]
 
     def start(self) -> None:
@@ -91,12 +92,16 @@ class Kill:
             thread.start()
 
     def wait(self) -> None:
-        """Until every venue has its verdict or the time is up; trading systems get a little grace and no more."""
+        """Until every venue has its verdict or the time is up; trading systems get a little grace and no more.
+
+        One that was silent until then is told no more: after the verdict nothing is pressed behind anybody's back.
+        """
         for venue in self._venues:
             venue.thread.join(self._deadline.remaining())
         grace = Deadline(max(0.0, SYSTEM_GRACE_S - self._clock.elapsed_ms() / 1000)).within(self._deadline.remaining())
         for system in self._systems:
             system.thread.join(grace.remaining())
+        self._told_until.end()
 
     def result(self) -> KillResult:
         """What is known now; whatever has not answered yet is unknown."""
