@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -143,6 +144,8 @@ def test_the_wheel_holds_every_file_of_the_sources_and_nothing_else(wheel: Path)
         f"{COLLECTION}/LICENSES/GPL-3.0-or-later.txt",
         "hft_incident/cli.py",
         "hft_incident/launch.py",
+        "hft_incident/templates/report.html.j2",
+        "hft_incident/templates/report.md.j2",
         "hft_incident/lab/inventory/hosts.yml",
         "hft_incident/lab/inventory/group_vars/all/lab.yml",
         "hft_incident/lab/inventory/group_vars/all/policy.yml",
@@ -180,6 +183,18 @@ def test_list_shows_every_type_and_which_one_is_ready(jumphost: Jumphost) -> Non
     types = {row["type"]: row["ready"] for row in json.loads(done.stdout)["types"]}
     assert types == {name: entry.is_ready for name, entry in CATALOG.items()}
     assert types["exchange_outage"]
+
+
+def test_the_report_of_an_incident_is_made_from_the_wheel(jumphost: Jumphost) -> None:
+    opening = "from ansible_collections.hft.incident.plugins.module_utils.incident import open_incident"
+    opened = jumphost.run("python", "-c", f"{opening}\nprint(open_incident('exchange_outage', check=True).id)")
+    assert opened.returncode == 0, opened.stderr
+    incident = opened.stdout.strip()
+    reported = jumphost.run("hft-incident", "report", incident, "--output", "report", "--json")
+    shutil.rmtree(jumphost.folder / "state" / incident)
+    assert reported.returncode == 0, reported.stderr
+    pages = json.loads(reported.stdout)["files"]
+    assert all(incident in (jumphost.folder / page).read_text() for page in pages.values())
 
 
 def test_the_red_button_clears_a_venue(jumphost: Jumphost) -> None:

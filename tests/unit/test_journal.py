@@ -153,6 +153,14 @@ def test_an_alteration_is_named_with_its_event(tamper: Callable[[bytes], bytes],
     assert "\n" not in found.reason
 
 
+@pytest.mark.parametrize("value", [b"NaN", b"-Infinity", b"1e999"])
+def test_a_figure_that_json_does_not_have_is_an_alteration_and_stops_no_reader(path: Path, value: bytes) -> None:
+    Journal(path).append("a.happened", {"n": 7})
+    path.write_bytes(path.read_bytes().replace(b'"n":7', b'"n":' + value))
+    assert (verify(path).state, verify(path).altered_seq) == ("altered", 1)
+    assert Journal(path).events() == []
+
+
 def test_a_last_line_of_blocks_the_disk_never_got_is_torn() -> None:
     first, second = chained({"n": 1}, {"n": 2})
     assert chain.check(first + b"\0" * 40 + second[40:]).state == "torn"

@@ -111,6 +111,9 @@ def test_what_is_not_on_record_is_none_with_the_reason() -> None:
         # Two kills at once: the venue was clear at the earlier of its two proofs, whichever was recorded first.
         ([(14, "kill.verified", kill(13, binance=500, okx=500)), (15, "kill.verified", kill(11, binance=500, okx=0))],
          at(11.5), ""),
+        # Proven once more later on: it was contained since the first time.
+        ([(14, "kill.verified", kill(11, binance=500, okx=0)), (20, "kill.verified", kill(19, binance=500, okx=0))],
+         at(11.5), ""),
         # Orders came back: it was not contained before they were gone again.
         ([(14, "kill.verified", kill(11, binance=500, okx=0)), (20, "kill.verified", kill(19, okx=None))],
          None, "not proven clear: okx"),

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from decimal import Decimal
 from html.parser import HTMLParser
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -223,6 +224,8 @@ def checked(events: Sequence[Event], found: Verification = FOUND) -> tuple[str, 
     assert {token.type for token in inline} <= {"text", "html_inline", "link_open", "link_close", "em_open", "em_close",
                                                 "strong_open", "strong_close", "text_special"}  # fmt: skip
     rows = [line for line in text.splitlines() if line.startswith("| ") and not line.startswith("| ---")]
+    for is_table, block in groupby(text.splitlines(), key=lambda line: line.startswith("|")):
+        assert not is_table or len({line.count("|") for line in block}) == 1, "no bar of a text makes one more cell"
     assert sum(token.type == "tr_open" for token in parsed) == len(rows), "a table is one from its head to its end"
     return page, text
 
