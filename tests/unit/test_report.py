@@ -24,6 +24,7 @@ from tests.unit.test_metrics import ORDERED, WHOLE, at, journal, kill
 from ansible_collections.hft.incident.plugins.module_utils.chain import GENESIS, Event, Verification
 from ansible_collections.hft.incident.plugins.module_utils.errors import IncidentError
 from ansible_collections.hft.incident.plugins.module_utils.incident import Incident, open_incident
+from ansible_collections.hft.incident.plugins.module_utils.journal import verify
 from hft_incident import record, report
 from hft_incident.commands import run_command
 from hft_incident.metrics import instant, later, measure
@@ -349,6 +350,18 @@ def test_a_torn_record_is_said_at_the_top_and_is_unproven(incident: Incident) ->
     written = report.write(incident)
     assert written.exit_code == 3
     assert '<p class="banner bad">The record does not prove itself: torn after event 2' in written.html.read_text()
+
+
+def test_what_is_written_while_the_report_is_made_waits_for_the_next(
+    incident: Incident, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def verify_then_write(path: str) -> Verification:
+        found = verify(path)
+        incident.journal.append("run.lost", {"reason": "too late for this one"})
+        return found
+
+    monkeypatch.setattr(report, "verify", verify_then_write)
+    assert "too late for this one" not in report.write(incident).html.read_text()
 
 
 def test_altered_evidence_is_said_at_the_top(incident: Incident) -> None:
