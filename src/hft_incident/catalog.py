@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
@@ -19,8 +20,9 @@ from ansible_collections.hft.incident.plugins.module_utils.secret_ref import is_
 COLLECTION = Path(errors.__file__).absolute().parents[2]
 COLLECTIONS_ROOT = COLLECTION.parents[2]
 
-# Thresholds of the playbooks are variables of this prefix; every playbook takes them.
+# Thresholds of the playbooks are numbers in variables of this prefix; every playbook takes them.
 THRESHOLD_PREFIX = "hft_"
+_NUMBER = re.compile(r"\d+(\.\d+)?")
 
 
 class Input(NamedTuple):
@@ -96,7 +98,9 @@ def lookup(name: str) -> IncidentType:
 def checked_inputs(entry: IncidentType, inputs: Mapping[str, str]) -> dict[str, str]:
     """``inputs`` if the playbook of ``entry`` takes them all and lacks none; raises UsageError otherwise.
 
-    A variable that is named like a secret must be a reference: values in clear have no business on a command line.
+    A variable that is named like a secret must be a reference: values in clear have no business on a command line. Any
+    other threshold must be a number: who may open again, and which hosts, venues and files are meant, is not for the
+    person in a hurry to say.
     """
     known = {item.name for item in entry.inputs}
     for name, value in inputs.items():
@@ -107,6 +111,8 @@ def checked_inputs(entry: IncidentType, inputs: Mapping[str, str]) -> dict[str, 
             )
         if is_secret_field(name) and value and not is_reference(value):
             raise UsageError(f"{name} holds a value in clear; write env:NAME, file:PATH or cmd:COMMAND instead")
+        if name not in known and not is_secret_field(name) and not _NUMBER.fullmatch(value):
+            raise UsageError(f"{name}: a threshold is a number; what else starts with hft_, only the inventory says")
     return dict(inputs)
 
 

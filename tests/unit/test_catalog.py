@@ -73,6 +73,24 @@ def test_a_reference_to_a_secret_is_taken() -> None:
     assert checked_inputs(OUTAGE, {"hft_api_secret": "env:BINANCE_SECRET"})
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("hft_gates", '{"resume_trading": {"people": 1, "groups": ["trading"]}}'),
+        ("hft_allowed_signers", "mine"),
+        ("hft_allowed_signers", "file:mine"),
+        ("hft_hold_file", "/elsewhere"),
+        ("hft_unit", "cron.service"),
+        ("hft_venues", "[]"),
+        ("hft_release", ""),
+        ("hft_stability_window_s", "nan"),
+    ],
+)
+def test_what_is_no_number_is_the_inventorys_to_say(name: str, value: str) -> None:
+    with pytest.raises(UsageError, match=f"{name}: .*only the inventory"):
+        checked_inputs(OUTAGE, {"exchange": "binance", name: value})
+
+
 @pytest.mark.parametrize("given", [{}, {"exchange": ""}, {"exchange": "  "}])
 def test_a_required_input_that_is_absent_or_empty_is_missing(given: dict[str, str]) -> None:
     missing = missing_input(OUTAGE, given)
