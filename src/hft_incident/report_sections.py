@@ -3,8 +3,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the report of an incident says, section by section: tables whose every row names the journal lines it is from.
 
-Pure rules over events. A figure is shown as the journal has it; the few that are derived (counts, sums, spans) come
-from the lines that the row names. What the journal does not have is said to be missing. Source: seed section 12.
+Pure rules over events. A figure is shown as the journal has it, only the sentences of the timeline round some; the few
+that are derived (counts, sums, spans) come from the lines that the row names. What the journal does not have is said
+to be missing. Source: seed section 12.
 """
 
 from __future__ import annotations
@@ -386,7 +387,7 @@ def _held(events: Sequence[Event]) -> Table:
 
 
 def _steps(events: Sequence[Event]) -> Table:
-    """Counted by how they ended; the lines are named with the count's last one only where there are many."""
+    """Counted by how they ended; every line that is counted is named."""
     found = _of(events, "task.finished")
     counts = Counter(word(event.data.get("status")) for event in found)
     told = [
