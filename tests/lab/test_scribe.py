@@ -329,6 +329,28 @@ def test_a_run_goes_into_the_incident_it_is_given(play: Play, tmp_path: Path) ->
     assert kinds == ["incident.opened", "run.started", "phase.entered", "task.finished", "run.finished"]
 
 
+@pytest.mark.parametrize("other", ["closed", "of another type", "a rehearsal"])
+def test_an_incident_that_the_run_does_not_belong_to_is_refused(play: Play, tmp_path: Path, other: str) -> None:
+    kind = "system_crash" if other == "of another type" else "exchange_outage"
+    given = open_incident(kind, home=tmp_path / "home", check=other == "a rehearsal")
+    if other == "closed":
+        given.journal.append("incident.closed", {"resolution": "resolved"})
+    before = given.journal.events()
+    ran = play(one_play("{name: Any, say: {}}"), env={"HFT_INCIDENT_ID": given.id})
+    assert ran.code == 2
+    assert given.id in ran.err
+    assert "nothing was started" in ran.err
+    assert ran.events() == before
+
+
+@pytest.mark.parametrize("name", ["hft_gates", "hft_allowed_signers"])
+def test_who_may_open_again_is_not_said_on_the_command_line(play: Play, name: str) -> None:
+    ran = play(one_play("{name: Any, say: {}}"), "-e", f'{{"{name}": {{"resume_trading": {{"people": 1}}}}}}')
+    assert ran.code == 2
+    assert f"{name}: who may open again" in ran.err
+    assert not ran.home.exists(), "not even an incident was opened"
+
+
 @pytest.mark.parametrize("broken", ["home", "id"])
 def test_without_a_record_no_task_runs_and_the_exit_code_is_2(play: Play, tmp_path: Path, broken: str) -> None:
     (tmp_path / "file").write_text("")

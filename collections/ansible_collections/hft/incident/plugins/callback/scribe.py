@@ -17,7 +17,10 @@ description:
     C(hft-incident run).
   - It is silent unless the playbook is named after an incident type, for example C(exchange_outage.yml).
   - It opens a new incident, unless the environment variable E(HFT_INCIDENT_ID) names one that exists, and sets
-    E(HFT_INCIDENT_ID) and E(HFT_INCIDENT_DIR) for the modules that run on the control node.
+    E(HFT_INCIDENT_ID) and E(HFT_INCIDENT_DIR) for the modules that run on the control node. An incident that is closed
+    or of another type, and a rehearsal for what is none, are refused with exit code 2.
+  - Extra variables that say who may open again (C(hft_gates), C(hft_allowed_signers)) are refused with exit code 2;
+    that is the inventory's to say.
   - Of a task it records name, host, action, status, time and the module's own message, with secrets taken out. It never
     records a task's arguments or its whole result. Of extra variables it records C(exchange), C(reason), C(confirmed),
     C(force) and the thresholds that start with C(hft_), as far as they are plain values and no secrets in clear; with
@@ -63,7 +66,7 @@ from ansible.plugins.callback import CallbackBase
 from ansible.utils.vars import load_extra_vars
 
 from ansible_collections.hft.incident.plugins.module_utils.chain import Event, draft
-from ansible_collections.hft.incident.plugins.module_utils.errors import EXIT_CODES, IncidentError
+from ansible_collections.hft.incident.plugins.module_utils.errors import EXIT_CODES, IncidentError, UsageError
 from ansible_collections.hft.incident.plugins.module_utils.incident import (
     ENV_DIR,
     ENV_ID,
@@ -87,6 +90,7 @@ from ansible_collections.hft.incident.plugins.module_utils.severity_rules import
 
 INPUTS = ("exchange", "reason", "confirmed", "force")
 THRESHOLD_PREFIX = "hft_"
+POLICY = ("hft_gates", "hft_allowed_signers")
 MESSAGE_LIMIT = 1000
 
 Draft = tuple[str, Mapping[str, Any]]
@@ -261,7 +265,7 @@ class CallbackModule(CallbackBase):
     def _incident(self, incident_type: str, told: Mapping[str, Any], check: bool) -> Incident:
         named = os.environ.get(ENV_ID)
         if named:
-            return find(named)
+            return _taken_up(find(named), incident_type, check=check)
         incident = open_incident(
             incident_type, inputs=told["inputs"], severity=told["severity"], check=check, inventory=told["inventory"]
         )
@@ -404,10 +408,24 @@ class CallbackModule(CallbackBase):
             self._run.lock.release()
 
 
+def _taken_up(incident: Incident, incident_type: str, *, check: bool) -> Incident:
+    """The incident, if such a run belongs into its record: what is done there must be claimed, and proven."""
+    state = state_of(incident.journal.events())
+    if not state.is_open:
+        raise UsageError(f"{incident.id} is closed: what is done now is an incident of its own (unset {ENV_ID})")
+    if state.type not in (None, incident_type):
+        raise UsageError(f"{incident.id} is a {state.type}, not a {incident_type} (unset {ENV_ID})")
+    if state.check and not check:
+        raise UsageError(f"{incident.id} is a rehearsal: only --check belongs into it (unset {ENV_ID})")
+    return incident
+
+
 def _told(playbook: Any) -> dict[str, Any]:
     """What this run was started with, as far as another one needs it to go on where it stops."""
     options = context.CLIARGS
     given = load_extra_vars(playbook._loader)
+    if weakened := [name for name in POLICY if name in given]:
+        raise UsageError(f"{weakened[0]}: who may open again what an incident closed, only the inventory says")
     severity = str(given.get("severity", ""))
     return {
         "inputs": {name: value for name, value in given.items() if _is_input(name, value)},
