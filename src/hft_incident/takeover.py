@@ -41,7 +41,8 @@ def end_other_run(incident: Incident) -> None:
         raise UsageError(busy(incident.id, owner))
     by = actor_name()
     _signal(incident, owner, 0)  # may we?
-    incident.journal.append("run.stop_requested", {"run": owner.run, "reason": f"taken over by {by}"})
+    with suppress(IncidentError):  # it may have been stopped with the record locked; that is what ending it mends
+        incident.journal.append("run.stop_requested", {"run": owner.run, "reason": f"taken over by {by}"})
     _signal(incident, owner, signal.SIGINT)
     if not _gone(incident, owner, GRACE_S):
         # Between this look and the signal the process may end, but its id is not given away that fast.

@@ -23,7 +23,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from ansible_collections.hft.incident.plugins.module_utils import chain
+from ansible_collections.hft.incident.plugins.module_utils import chain, journal
 from ansible_collections.hft.incident.plugins.module_utils.errors import IncidentError
 from ansible_collections.hft.incident.plugins.module_utils.journal import Journal, actor_name, verify
 from ansible_collections.hft.incident.plugins.module_utils.redaction import is_secret_field, recordable, scrub_text
@@ -624,3 +624,26 @@ def test_the_actor_is_the_person_behind_sudo(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     monkeypatch.setenv("LOGNAME", "somebody-else")
     assert not actor_name().startswith(("maria@", "somebody-else@"))
+
+
+def test_a_process_that_stopped_with_the_journal_locked_hangs_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = Journal(tmp_path / "journal.jsonl")
+    made.append("run.started", {})
+    locks = "import fcntl, os, sys; file = open(sys.argv[1]); fcntl.flock(file, fcntl.LOCK_EX)"
+    holder = f"{locks}; print(flush=True); os.kill(os.getpid(), {signal.SIGSTOP:d})"
+    with subprocess.Popen([sys.executable, "-c", holder, made.path], stdout=subprocess.PIPE) as stopped:
+        try:
+            assert stopped.stdout is not None
+            stopped.stdout.readline()
+            monkeypatch.setattr(journal, "LOCK_PATIENCE_S", 0.05)
+            with pytest.raises(IncidentError, match="another process has had it locked"):
+                made.append("task.finished", {})
+            with pytest.raises(IncidentError, match="another process has had it locked"):
+                verify(made.path)
+            assert len(made.events()) == 1
+        finally:
+            stopped.kill()
+    made.append("task.finished", {})
+    assert verify(made.path).state == "intact"

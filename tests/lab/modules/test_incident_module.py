@@ -34,8 +34,16 @@ def reconciled(verdict: str) -> Line:
     return "positions.reconciled", {"verdict": verdict}
 
 
+def latch(state: str, *, hold: str = "closed", api: str = "unknown", agree: bool = True) -> Line:
+    rows = [{"trading_system": "hft-1", "state": api}]
+    return "latch.changed", {
+        "host": "hft-1", "scope": "all", "state": state, "hold": hold, "api": rows, "agree": agree,
+    }  # fmt: skip
+
+
 STOPPED: Line = ("strategies.stopped", {"ids": ["mm"]})
-PROOF = [kill("clear"), registered(1, "enable alpha"), applied(1), reconciled("reconciled")]
+PASSED: Line = ("gate.passed", {"gate": "resume_trading", "people": ["a", "b"]})
+PROOF = [kill("clear"), registered(1, "enable alpha"), reconciled("reconciled"), PASSED, applied(1)]
 
 
 @pytest.fixture
@@ -75,6 +83,11 @@ def test_a_proven_incident_is_closed_once(home: Path, monkeypatch: pytest.Monkey
         ([kill("clear"), kill("unknown", "beta"), reconciled("reconciled")], "beta is unknown"),
         ([kill("clear"), kill("unknown"), reconciled("reconciled")], "alpha is unknown"),
         ([kill("clear"), registered(1, "enable alpha"), reconciled("reconciled")], "not undone: enable alpha"),
+        ([kill("clear"), reconciled("reconciled")], "nobody has allowed trading to resume"),
+        ([*PROOF, STOPPED], "something was closed again"),
+        ([*PROOF, latch("closed", hold="open")], "the latch of hft-1 is not closed: its hold file is open"),
+        ([*PROOF, latch("closed", api="open")], "the latch of hft-1 is not closed: hft-1 may trade"),
+        ([*PROOF, latch("open", agree=False)], "the latch of hft-1 is not open"),
         ([kill("clear")], "not reconciled (never tried)"),
         ([kill("clear"), reconciled("breaks")], "not reconciled (breaks)"),
         ([kill("clear"), reconciled("reconciled"), reconciled("unproven")], "not reconciled (unproven)"),

@@ -25,6 +25,7 @@ from .intents import register
 #: The states that an inverse sets when it opens something again.
 OPENING = frozenset(("enabled", "started", "released", "open"))
 #: Modules whose inverses say by their ``state`` which way they go.
+HOST_MODULES = frozenset(("latch", "service_state"))
 TWO_WAY = frozenset(("exchange", "killswitch", "latch", "service_state", "strategy"))
 
 
@@ -172,7 +173,9 @@ def opened_by(inverse: Inverse) -> tuple[Thing, ...]:
         return tuple(Thing("venue", str(args.get("name")), system) for system in systems)
     if module == "strategy":
         return tuple(Thing("strategy", str(name), system) for system in systems for name in args.get("ids") or ())
-    host = () if inverse.host in ("", "localhost") else (Thing("host", inverse.host),)
+    # What acts on a host opens something there, also where the control node is that host.
+    on_host = inverse.host not in ("", "localhost") or module in HOST_MODULES
+    host = (Thing("host", inverse.host or "localhost"),) if on_host else ()
     return (*(Thing("trading system", system) for system in systems), *host)
 
 

@@ -90,6 +90,7 @@ class State(NamedTuple):
 
     ``outcome`` is that of the last run (done, failed, usage, unproven, held), None while it has not ended: it runs, or
     it was interrupted. ``strategies``: the last known state (``stopped``, ``running``) of those this incident touched.
+    ``latches``: by host and scope, what is not proven of the last change ("": nothing).
     """
 
     type: str | None
@@ -103,6 +104,7 @@ class State(NamedTuple):
     strategies: Mapping[str, str]
     inverses: Sequence[Inverse]
     gates: Mapping[str, Waiting]
+    latches: Mapping[str, str]
     severity_rule: str | None = None
     severity_reason: str | None = None
 
@@ -187,7 +189,7 @@ def list_incidents(home: Path | None = None) -> list[Incident]:
 
 def state_of(events: Iterable[Event]) -> State:
     """Everything that is derived about an incident, from its events in order."""
-    state = State(None, None, False, None, None, None, None, {}, {}, (), {})
+    state = State(None, None, False, None, None, None, None, {}, {}, (), {}, {})
     for event in events:
         update = _UPDATES.get(event.kind)
         if update:
@@ -196,8 +198,10 @@ def state_of(events: Iterable[Event]) -> State:
 
 
 def doubts(state: State) -> list[str]:
-    """Every venue that was killed and is not proven clear: as long as there is one, no run may call itself done."""
-    return [f"{name} is {held.verdict}" for name, held in sorted(state.venues.items()) if held.verdict != "clear"]
+    """Every venue that was killed and is not proven clear, and every latch that is not as it was told: as long as there
+    is one, no run may call itself done."""
+    venues = [f"{name} is {held.verdict}" for name, held in sorted(state.venues.items()) if held.verdict != "clear"]
+    return venues + [doubt for _, doubt in sorted(state.latches.items()) if doubt]
 
 
 def is_real(events: Iterable[Event]) -> bool:
@@ -233,6 +237,24 @@ def _killed(state: State, event: Event) -> State:
         verdict = venue.get("verdict", "unknown")
         venues[str(venue.get("name"))] = Containment(verdict, venue.get("open_after"), event.at)
     return state._replace(venues=venues)
+
+
+def _latched(state: State, event: Event) -> State:
+    data = event.data
+    name = " ".join(str(data.get(part) or "") for part in ("host", "scope", "name")).strip()
+    return state._replace(latches={**state.latches, name: _latch_doubt(data)})
+
+
+def _latch_doubt(data: Mapping[str, Any]) -> str:
+    """What is not proven of a latch, in words; "" where nothing is. A dead process answers nothing: that is no doubt
+    of a latch that is closed."""
+    if data.get("state") != "closed":
+        return "" if data.get("agree") else f"the latch of {data.get('host')} is not open: {data.get('difference')}"
+    if data.get("hold") != "closed":
+        return f"the latch of {data.get('host')} is not closed: its hold file is {data.get('hold')}"
+    rows = [row for row in data.get("api") or () if isinstance(row, Mapping)]
+    live = [str(row.get("trading_system")) for row in rows if row.get("state") == "open"]
+    return f"the latch of {data.get('host')} is not closed: {', '.join(live)} may trade" if live else ""
 
 
 def _strategy(state: State, event: Event) -> State:
@@ -308,6 +330,7 @@ _UPDATES = {
     "kill.verified": _killed,
     "strategies.stopped": _strategy,
     "strategies.started": _strategy,
+    "latch.changed": _latched,
     "inverse.registered": _registered,
     "inverse.applied": _applied,
     "claims.given_up": _given_up,

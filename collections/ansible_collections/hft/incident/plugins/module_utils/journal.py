@@ -14,9 +14,11 @@ and ``verify`` keeps saying where the chain was broken.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import os
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -30,6 +32,8 @@ from .redaction import iso_utc
 FILE_NAME = "journal.jsonl"
 TORN_NAME = "journal.torn"
 _TAIL_BYTES = 16 * 1024
+#: An event takes milliseconds to write; who waits this long (s) waits for a process that does not go on.
+LOCK_PATIENCE_S, LOCK_POLL_S = 10.0, 0.002
 
 
 class Journal:
@@ -158,10 +162,25 @@ def _locked(path: str, write: bool = True) -> Iterator[int]:
         flags, lock = os.O_RDONLY, fcntl.LOCK_SH
     fd = os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
-        fcntl.flock(fd, lock)
+        _lock(fd, lock)
         yield fd
     finally:
         os.close(fd)
+
+
+def _lock(fd: int, lock: int) -> None:
+    """A holder that was stopped (SIGSTOP, a disk that hangs) must not hang everybody else for good: OSError then."""
+    until = time.monotonic() + LOCK_PATIENCE_S
+    while True:
+        try:
+            fcntl.flock(fd, lock | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > until:
+                held = f"another process has had it locked for {LOCK_PATIENCE_S:g} s"
+                raise TimeoutError(errno.ETIMEDOUT, held) from None
+            time.sleep(LOCK_POLL_S)
+        else:
+            return
 
 
 def make_private_directory(path: str) -> None:

@@ -64,7 +64,8 @@ def play(params: Params, context: Context, host: str, perform: Perform) -> Resul
     changed = False
     for inverse in wanted:
         # Asked again before each: while strategies start one by one, somebody may close again what this opens.
-        found = _refusal(incident, params, inverse) or _apply(inverse, params["extra"], context, perform)
+        inverse = _with_extra(inverse, params["extra"])  # what is asked for leave is what is then done
+        found = _refusal(incident, params, inverse) or _apply(inverse, context, perform)
         changed = changed or found["changed"]
         # Straight into the journal that this reads, line by line: whatever ends this run, the next one knows.
         lines = [(line["kind"], line["data"]) for line in found.get("record", [])]
@@ -151,12 +152,19 @@ def _refuse_unused(extra: Params, modules: Iterable[str]) -> None:
         raise UsageError(f"extra: nothing that is to be undone takes '{min(unused)}'")
 
 
-def _apply(inverse: Inverse, extra: Params, context: Context, perform: Perform) -> Result:
-    """Its result, also where it could not even begin: what stands in the way of one inverse is that one's failure."""
+def _with_extra(inverse: Inverse, extra: Params) -> Inverse:
+    """With those further arguments that its module takes; a module that is no more fails when it is applied."""
     try:
         spec = _step(inverse.module).ARGUMENT_SPEC
-        args = {**inverse.args, **{key: value for key, value in extra.items() if key in spec}}
-        return perform(inverse, args, context)
+    except UsageError:
+        return inverse
+    return inverse._replace(args={**inverse.args, **{key: value for key, value in extra.items() if key in spec}})
+
+
+def _apply(inverse: Inverse, context: Context, perform: Perform) -> Result:
+    """Its result, also where it could not even begin: what stands in the way of one inverse is that one's failure."""
+    try:
+        return perform(inverse, inverse.args, context)
     except Exception as error:  # noqa: BLE001  # a defect in one module must leave a record of how far this came
         return _failure(str(error) if isinstance(error, IncidentError) else f"internal error ({type(error).__name__})")
 
