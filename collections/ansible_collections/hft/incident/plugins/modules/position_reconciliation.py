@@ -158,7 +158,7 @@ pnl:
   type: dict
   contains:
     ours_usd: {description: "By the trading systems, of the compared positions; null where there are none.", type: str}
-    venue_usd: {description: By the venues, of the same positions., type: str}
+    venue_usd: {description: "By the venues, of the same positions.", type: str}
     compared: {description: How many positions that is., type: int}
     positions: {description: "These positions, each with C(ours_usd) and C(venue_usd).", type: list, elements: dict}
     not_compared:
