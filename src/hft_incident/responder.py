@@ -33,6 +33,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple
 
+from ansible_collections.hft.incident.plugins.module_utils.approvals import utc
 from ansible_collections.hft.incident.plugins.module_utils.chain import Event
 from ansible_collections.hft.incident.plugins.module_utils.claims import take_from as take_from_other
 from ansible_collections.hft.incident.plugins.module_utils.errors import IncidentError, UsageError
@@ -178,7 +179,7 @@ def _plan(incident: Incident) -> tuple[Plan, IncidentType]:
     if not state.is_open:
         end = next(event for event in reversed(events) if event.kind == "incident.closed")
         raise UsageError(f"{incident.id} was closed at {end.at} ({end.data.get('resolution')}); nothing is left to do")
-    return plan_of(events), lookup(state.type)
+    return plan_of(events, utc()), lookup(state.type)
 
 
 class _Job(NamedTuple):

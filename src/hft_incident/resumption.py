@@ -11,9 +11,10 @@ finds out there what it acts on. Steps look before they act, so what a killed ru
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from ansible_collections.hft.incident.plugins.module_utils.approvals import is_closing
+from ansible_collections.hft.incident.plugins.module_utils.approvals import HELD, PASSED, is_closing, moment
 from ansible_collections.hft.incident.plugins.module_utils.chain import Event
 from ansible_collections.hft.incident.plugins.module_utils.incident import PHASES, state_of
 
@@ -23,10 +24,14 @@ DETECT = PHASES[0]
 
 
 class Play(NamedTuple):
-    """A play as its run recorded it. ``tag``: its own, the last of its tags, which no other play has; None: it has no
-    tag, so that no tag leaves it out and none asks for it alone."""
+    """A play as its run recorded it, with the phase it belongs to.
+
+    ``tag``: its own, the last of its tags, which no other play has; None: it has no tag, so that no tag leaves it out
+    and none asks for it alone.
+    """
 
     name: str
+    phase: str | None
     tag: str | None
 
 
@@ -41,7 +46,7 @@ class Plan(NamedTuple):
     check: bool
 
 
-def plan_of(events: Sequence[Event]) -> Plan:
+def plan_of(events: Sequence[Event], now: datetime) -> Plan:
     """The plan for the incident with these events, all of them and in order."""
     state = state_of(events)
     opened = next((event.data for event in events if event.kind == "incident.opened"), {})
@@ -49,9 +54,9 @@ def plan_of(events: Sequence[Event]) -> Plan:
         event.data for event in events if event.kind == "run.started" and bool(event.data.get("check")) == state.check
     ]
     last: Mapping[str, Any] = starts[-1] if starts else {}
-    plays = [Play(str(play.get("name")), play.get("tag")) for play in last.get("plays") or ()]
+    plays = [Play(str(play.get("name")), play.get("phase"), play.get("tag")) for play in last.get("plays") or ()]
     completed = set().union(*(_completed(run_of(events, str(start.get("run")))) for start in starts))
-    start, tags = _rest(plays, completed - _voided(events, plays))
+    start, tags = _rest(plays, completed - _voided(events, plays, completed, now))
     inputs = {**(opened.get("inputs") or {}), **(last.get("inputs") or {})}
     if state.severity is not None:
         inputs["severity"] = state.severity
@@ -75,16 +80,31 @@ def _completed(run: Sequence[Event]) -> set[str]:
     return {play for play in (entered if done else entered[:-1]) if play not in failed}
 
 
-def _voided(events: Sequence[Event], plays: Sequence[Play]) -> set[str]:
-    """What was completed since the phase of a gate began counts no more once something was closed again behind it: what
-    the approval rested on (a system that observes, books that agree) has to be shown anew."""
-    passages = [number for number, event in enumerate(events) if event.kind == "gate.passed"]
-    if not passages or not any(map(is_closing, events[passages[-1] :])):
+def _voided(events: Sequence[Event], plays: Sequence[Play], completed: set[str], now: datetime) -> set[str]:
+    """What was completed behind a gate and counts no more.
+
+    Where something was closed again, all since the phase of the gate began: what the approval rested on (a system that
+    observes, books that agree) has to be shown anew. Where the passage has grown old with something left to open in
+    that phase, the gate alone.
+    """
+    passage = next((event for event in reversed(events) if event.kind == PASSED), None)
+    entered = [e.data.get("play") for e in events if e.kind == "phase.entered" and passage and e.seq < passage.seq]
+    number = next((number for number, play in enumerate(plays) if play.name in entered[-1:]), None)
+    if passage is None or number is None:
         return set()
-    phases = {event.data.get("play"): event.data.get("phase") for event in events if event.kind == "phase.entered"}
-    entered = [event.data.get("phase") for event in events[: passages[-1]] if event.kind == "phase.entered"]
-    first = next((number for number, play in enumerate(plays) if phases.get(play.name) in entered[-1:]), len(plays))
-    return {play.name for play in plays[first:]}
+    gate = plays[number]
+    if any(event.seq > passage.seq and is_closing(event) for event in events):
+        first = next(index for index, play in enumerate(plays) if play.phase == gate.phase)
+        return {play.name for play in plays[first:]}
+    left = any(play.name not in completed for play in plays[number:] if play.phase == gate.phase)
+    return {gate.name} if left and _is_old(events, passage, now) else set()
+
+
+def _is_old(events: Sequence[Event], passage: Event, now: datetime) -> bool:
+    """Whether the passage opens nothing any more, by what its gate said of itself."""
+    asked = [e for e in events if e.kind == HELD and e.data.get("gate") == passage.data.get("gate")]
+    lasts, at = (asked[-1].data.get("valid_for_s") if asked else None), moment(passage.at)
+    return at is not None and isinstance(lasts, int | float) and now - at > timedelta(seconds=lasts)
 
 
 def _rest(plays: Sequence[Play], completed: set[str]) -> tuple[str | None, str | None]:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -24,6 +25,8 @@ PLAYS = (
 )
 Line = tuple[str, Mapping[str, Any]]
 OPENED: Line = ("incident.opened", {"type": "system_crash", "inputs": {"reason": "test"}, "inventory": ["/inv"]})
+NOW = datetime(2026, 11, 24, 3, 30, tzinfo=UTC)
+HELD: Line = ("gate.held", {"gate": "resume_trading", "valid_for_s": 3600})
 PASSED: Line = ("gate.passed", {"gate": "resume_trading", "people": ["a", "b"]})
 CLOSED: Line = ("latch.changed", {"state": "closed"})
 
@@ -53,8 +56,8 @@ def chained(lines: Sequence[Line]) -> list[Event]:
     return events
 
 
-def plan(*lines: Line) -> tuple[str | None, str | None]:
-    found = plan_of(chained([OPENED, *lines]))
+def plan(*lines: Line, now: datetime = NOW) -> tuple[str | None, str | None]:
+    found = plan_of(chained([OPENED, *lines]), now)
     return found.start, found.tags
 
 
@@ -92,3 +95,17 @@ def test_a_second_passage_counts_again() -> None:
 
 def test_all_done_but_not_closed_is_closed() -> None:
     assert plan(started(), *entered(*(name for name, _, _ in PLAYS)), failed("end")) == ("end", "detect,review")
+
+
+LATER = NOW + timedelta(hours=1)
+
+
+def test_an_old_passage_is_asked_for_again_while_there_is_something_to_open() -> None:
+    lines = [started(), *entered("look", "close", "observe", "ask"), HELD, PASSED, *entered("open")]
+    assert plan(*lines) == ("open", "detect,open,review")
+    assert plan(*lines, now=LATER) == ("ask", "detect,authority,open,review")
+
+
+def test_an_old_passage_is_no_matter_where_all_was_opened() -> None:
+    lines = [started(), *entered("look", "close", "observe", "ask"), HELD, PASSED, *entered("open", "end")]
+    assert plan(*lines, now=LATER) == ("end", "detect,review")

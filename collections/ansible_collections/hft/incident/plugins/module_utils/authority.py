@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from . import claims
@@ -101,6 +101,8 @@ def objection_to_passage(gate: Gate, events: Sequence[Event]) -> str:
     passed_at = moment(passage.at)
     if passed_at is None:
         return f"its record is unreadable (event {passage.seq})"
+    if utc() - passed_at > timedelta(seconds=gate.policy.valid_for_s):
+        return f"it was passed at {passage.at}, which counts for {gate.policy.valid_for_s:g} s"
     pressed = _pressed_at(gate.incident)
     if pressed and pressed >= passed_at:
         return f"the red button was pressed by hand since it was passed (at {iso_utc(pressed)})"
