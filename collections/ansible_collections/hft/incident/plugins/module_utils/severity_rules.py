@@ -11,8 +11,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from .errors import UsageError
 from .severity import BadRulesError, Rules, merged, parse
 
@@ -20,8 +18,6 @@ ENV_RULES = "HFT_INCIDENT_SEVERITY_RULES"
 KEY = "hft_severity_rules"
 IN_INVENTORY = os.path.join("group_vars", "all", "severity.yml")
 SHIPPED = str(Path(__file__).absolute().parents[2] / "playbooks" / "vars" / "severity.yml")
-# The C parser is ten times as fast; wheels for every common platform have it.
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def load(inventory: Sequence[str] = ()) -> Rules:
@@ -65,9 +61,13 @@ def _parsed(path: str, data: Any, sources: tuple[str, ...]) -> Rules:
 
 
 def _read(path: str) -> Any:
+    import yaml  # the rules are read on the control node; a host that runs a module need not have it
+
+    # The C parser is ten times as fast; wheels for every common platform have it.
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
         with open(path, "rb") as file:
-            document = yaml.load(file, Loader=_Loader)  # noqa: S506  # a safe loader, chosen above
+            document = yaml.load(file, Loader=loader)  # noqa: S506  # a safe loader, chosen above
     except OSError as error:
         raise UsageError(f"cannot read {path}: {(error.strerror or 'error').lower()}") from None
     except yaml.YAMLError as error:
