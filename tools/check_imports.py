@@ -49,12 +49,17 @@ LAYERS = (
     ),
     Layer("documentation", (f"{PLUGINS}.doc_fragments",), ()),
     Layer("the lab", ("hft_incident.lab",), ("hft_incident.lab", "aiohttp", "psycopg", "yarl", "yaml")),
+    Layer(
+        "the communications clock",
+        ("hft_incident.comms",),
+        ("hft_incident", UTILS, "apprise", "jinja2", "requests", "slack_sdk"),
+    ),
     Layer("the drill", ("hft_incident.drill",), ("hft_incident", UTILS, "rich")),
     Layer(
         "the wrapper",
         ("hft_incident",),
         ("hft_incident", UTILS, "ansible", "ansible_runner", "jinja2", "rich", "yaml"),
-        but=("hft_incident.lab", "hft_incident.drill"),
+        but=("hft_incident.lab", "hft_incident.drill", "hft_incident.comms"),
     ),
 )
 #: The command line may start the lab and the drill; nothing else of the product knows that they exist.

@@ -158,6 +158,47 @@ def _approve(options: argparse.Namespace) -> int:
     return _print(given.to_json() if options.json else approval_lines(given))
 
 
+def _comms(options: argparse.Namespace) -> int:
+    from .comms import command
+
+    if options.follow:
+        return _follow(options)
+    if options.check:
+        found: Any = command.check(options.inventory)
+    elif options.table:
+        found = command.table(options.inventory, options.incident)
+    else:
+        found = command.serve(options.incident)
+    _print(found.to_json() if options.json else map(record.plain, found.lines()))
+    return EXIT_CODES[found.outcome]
+
+
+def _follow(options: argparse.Namespace) -> int:
+    from .comms.server import Server
+
+    if options.incident is None:
+        raise UsageError("say which incident to follow: hft-incident comms INC --follow")
+    incident = find(options.incident)
+    Server(incident).follow()
+    return _print({"id": incident.id, "outcome": "done"} if options.json else [f"{incident.id}: over, all are told"])
+
+
+def _ack(options: argparse.Namespace) -> int:
+    from .roles import acknowledge
+
+    return _done(options, acknowledge(options.incident, options.by))
+
+
+def _role(options: argparse.Namespace) -> int:
+    from .roles import assign
+
+    return _done(options, assign(options.incident, options.role, options.person, options.note))
+
+
+def _done(options: argparse.Namespace, done: Any) -> int:
+    return _print(done.to_json() if options.json else map(record.plain, done.lines()))
+
+
 def _severity(options: argparse.Namespace) -> int:
     from . import severity
 
@@ -324,6 +365,35 @@ def _declare_approve(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _declare_comms(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "incident", metavar="INC", nargs="?", help="only this one; default: all. With --table: a type, default: all"
+    )
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--follow", action="store_true", help="go on until it is over and everybody knows")
+    what.add_argument("--table", action="store_true", help="tell nobody: show who is told what, when and how")
+    what.add_argument(
+        "--check", action="store_true", help="tell nobody: find rules that contradict or decide nothing, and gaps"
+    )
+    parser.add_argument(
+        "-i", "--inventory", metavar="INVENTORY", help="whose policy is shown or checked; default: as `run`"
+    )
+
+
+def _declare_ack(parser: argparse.ArgumentParser) -> None:
+    _declare_incident(parser)
+    parser.add_argument("--by", metavar="NAME", help="who has it; default: you, as user@host")
+
+
+def _declare_role(parser: argparse.ArgumentParser) -> None:
+    from .roles import ROLES
+
+    _declare_incident(parser)
+    parser.add_argument("role", metavar="ROLE", help=f"one of: {', '.join(ROLES)}")
+    parser.add_argument("person", metavar="PERSON", help="who has it from now on")
+    parser.add_argument("--note", metavar="TEXT", default="", help="what they have to know; it goes into the record")
+
+
 def _declare_severity(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", metavar="set|explain", required=True)
     change = actions.add_parser(
@@ -403,6 +473,23 @@ _COMMANDS: Mapping[str, Command] = {
         f"  hft-incident severity set {_INCIDENT} 3 --reason 'only the test account is affected'",
         _declare_severity,
         _severity,
+    ),
+    "comms": Command(
+        "Tell everybody what is due now, open the war room, put the figures on record: once, for a timer, or with\n"
+        "--follow until it is over. A response does so by itself; any number of these may run at once. Exit 3:\n"
+        "something is due and not delivered.",
+        f"hft-incident comms {_INCIDENT}",
+        _declare_comms,
+        _comms,
+    ),
+    "ack": Command(
+        "Say that you have it: nobody else is paged.", f"hft-incident ack {_INCIDENT} --by alice", _declare_ack, _ack
+    ),
+    "role": Command(
+        "Who leads, operates, communicates, writes, talks to the desk: name somebody, or hand over, on record.",
+        f"hft-incident role {_INCIDENT} commander alice --note 'venues are clear, waiting for binance'",
+        _declare_role,
+        _role,
     ),
     "report": Command(
         "The draft of a post-mortem, as Markdown and as one HTML file that needs no network: what the record says,\n"

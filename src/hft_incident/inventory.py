@@ -10,6 +10,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from ansible_collections.hft.incident.plugins.module_utils.chain import Event
 from ansible_collections.hft.incident.plugins.module_utils.errors import UsageError
 from ansible_collections.hft.incident.plugins.module_utils.settings import Settings
 
@@ -71,6 +72,12 @@ def plain_settings(sources: Sequence[str]) -> Settings:
         if os.path.isfile(path):
             return venues_file.load(path)
     raise UsageError(f"no {venues_file.IN_INVENTORY} beside {', '.join(sources)}")
+
+
+def recorded_inventory(events: Sequence[Event]) -> Sequence[str]:
+    """The inventory of an incident's last run, or of its opening; empty where none is on record."""
+    told = [event.data.get("inventory") for event in events if event.kind in ("incident.opened", "run.started")]
+    return next((list(map(str, given)) for given in reversed(told) if given), ())
 
 
 def known_venues(sources: Sequence[str]) -> list[str]:

@@ -240,23 +240,33 @@ _OUTCOMES: Mapping[str, Literal["sent", "failed", "not_sent"]] = {SENT: "sent", 
 
 
 def _pages(plan: Plan, turns: Sequence[Turn], now: datetime) -> Iterator[Notice]:
-    """Up the ladder, a response time apart, as long as nobody has said that they have it."""
+    """Up the ladder, a response time apart, while nobody has said that they have it; who was paged hears the end."""
     ladder = plan.ladder
-    reached, severity, last, line = 0, 4, _judged_at(plan, turns), plan.line
+    reached, severity, last, line, answered = 0, 4, _judged_at(plan, turns), plan.line, False
+
+    def page(kind: Kind, person: str, at: datetime, why: int) -> Notice:
+        name = f"{ladder.audience}.{kind}.{person}"
+        return Notice(name, ladder.audience, kind, severity, at, (person,), None, "page", why)
+
     for turn, following in zip(turns, [*turns[1:], None], strict=True):
-        if turn.at > now or turn.kind == "acknowledged" or (turn.kind == "resolved" and turn.value):
+        if turn.at > now:
             return
         if turn.kind in ("opened", "severity"):
             severity, line = _level(turn.value, severity), turn.line
-        within = ladder.within_s.get(severity)
+        if turn.kind == "resolved" and turn.value:
+            row = plan.row(severity, ladder.audience)
+            told = row.channels if row else ()
+            yield from (page("resolved", name, turn.at, turn.line) for name in ladder.people[:reached]
+                        if name not in told)  # fmt: skip
+            return
+        answered = answered or turn.kind == "acknowledged"
+        within = None if answered else ladder.within_s.get(severity)
         while within is not None and reached < len(ladder.people):
             due = max(last + timedelta(seconds=within / plan.time_scale), turn.at)
             if due > now or (following and due >= following.at):
                 break
-            person = ladder.people[reached]
             reached, last = reached + 1, due
-            yield Notice(f"{ladder.audience}.page.{person}", ladder.audience, "page", severity, due, (person,), None,
-                         "page", line)  # fmt: skip
+            yield page("page", ladder.people[reached - 1], due, line)
 
 
 def _judged_at(plan: Plan, turns: Sequence[Turn]) -> datetime:

@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from ansible_collections.hft.incident.plugins.module_utils.chain import Event
 from ansible_collections.hft.incident.plugins.module_utils.errors import IncidentError, UsageError
 from ansible_collections.hft.incident.plugins.module_utils.incident import TYPES, find, home_directory, state_of
 from ansible_collections.hft.incident.plugins.module_utils.journal import verify
@@ -32,7 +31,7 @@ from ansible_collections.hft.incident.plugins.module_utils.severity_record impor
 from ansible_collections.hft.incident.plugins.module_utils.severity_rules import load
 
 from .catalog import did_you_mean
-from .inventory import inventory_sources
+from .inventory import inventory_sources, recorded_inventory
 
 
 class Explanation(NamedTuple):
@@ -123,7 +122,7 @@ def explain(subject: str | None, facts: Mapping[str, str], inventory: str | None
         raise UsageError(f"{subject!r} is neither an incident nor a type{did_you_mean(subject, TYPES)}")
     incident = find(subject)
     events = incident.journal.events()
-    rules = load(_sources(inventory) if inventory else _recorded_inventory(events))
+    rules = load(_sources(inventory) if inventory else recorded_inventory(events))
     known = worse_of(rules, facts_of(rules, events), checked_facts(rules, facts))
     incident_type = state_of(events).type
     return Explanation(incident.id, incident_type, judge(rules, incident_type, known), rules, changes(events))
@@ -162,9 +161,3 @@ def _sources(inventory: str | None) -> Sequence[str]:
     with suppress(UsageError):
         return inventory_sources(None, home_directory())
     return ()
-
-
-def _recorded_inventory(events: Sequence[Event]) -> Sequence[str]:
-    """The one of the last run: those are the rules that raised it."""
-    told = [event.data.get("inventory") for event in events if event.kind in ("incident.opened", "run.started")]
-    return next((list(map(str, given)) for given in reversed(told) if given), ())

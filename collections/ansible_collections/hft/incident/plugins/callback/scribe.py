@@ -31,6 +31,8 @@ description:
     the inventory's C(group_vars/all/severity.yml)); extra variables named C(hft_fact_NAME) are facts for them,
     C(severity) is a person's word. What the run finds out may raise it, each time on record with the rule and the
     reason. It is never lowered here. Rules that cannot be read end the run with exit code 2 before the first task.
+  - It starts the process that tells people what is due while the incident lasts, and afterwards (C(hft-incident comms)
+    describes it), unless one follows the incident already. A rehearsal is told to nobody. Nothing waits for it.
   - "A module's result may carry C(record), a list of C({kind, data}) that is written as it is, C(inverses), a list of
     C({module, args, describe}) that say how to undo what it changed, and, if it failed, C(outcome), one of C(failed),
     C(usage), C(unproven) and C(held). Under C(no_log) Ansible hides these from the scribe as well."
@@ -65,6 +67,7 @@ from ansible import context
 from ansible.plugins.callback import CallbackBase
 from ansible.utils.vars import load_extra_vars
 
+from ansible_collections.hft.incident.plugins.module_utils import follower
 from ansible_collections.hft.incident.plugins.module_utils.chain import Event, draft
 from ansible_collections.hft.incident.plugins.module_utils.errors import EXIT_CODES, IncidentError, UsageError
 from ansible_collections.hft.incident.plugins.module_utils.incident import (
@@ -180,7 +183,19 @@ class CallbackModule(CallbackBase):
         run = Run(run_id, incident, acquire(incident.directory, run_id, ended), path.name, check, rules)
         started = {"run": run.id, "playbook": run.playbook, "pid": os.getpid(), "check": check, **told}
         run.last_seq = incident.journal.append("run.started", started).seq
+        if not check:
+            self._accompany(incident)
         return run
+
+    def _accompany(self, incident: Incident) -> None:
+        """People are told by a process of its own; that there is none is no reason not to respond."""
+        try:
+            if follower.start(incident.directory):
+                return
+            reason = "pip install hft-incident has what tells them"
+        except OSError as error:
+            reason = error.strerror or str(error)
+        self._display.warning(f"nobody is told of {incident.id} by itself: {reason}")
 
     def v2_playbook_on_play_start(self, play: Any) -> None:
         if self._run:

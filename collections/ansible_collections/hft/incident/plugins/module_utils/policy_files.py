@@ -17,7 +17,7 @@ _VARS = Path(__file__).absolute().parents[2] / "playbooks" / "vars"
 
 
 class PolicyFile(NamedTuple):
-    """One policy: the only ``key`` of its files, their ``name``, and the variable that names a site's file elsewhere."""
+    """One policy: the only ``key`` of its files, their ``name``, and the variable that says where a site's file is."""
 
     key: str
     name: str

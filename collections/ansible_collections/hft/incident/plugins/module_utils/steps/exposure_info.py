@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..arguments import ONLY, VENUES, chosen_venues, require_positive
@@ -13,6 +14,8 @@ from ..reading import Answer, read_venues
 from ..settings import VenueEntry
 from ..venues.api import Position
 from . import Context, Params, Result, event
+
+MEASURED = "exposure.measured"
 
 ARGUMENT_SPEC: dict[str, Any] = {
     **VENUES,
@@ -25,22 +28,26 @@ ARGUMENT_SPEC: dict[str, Any] = {
 def run(params: Params, _context: Context) -> Result:
     """Positions of every venue netted per base asset; what is not known makes the figure partial."""
     require_positive(params, "timeout")
-    entries = chosen_venues(params)
     overrides = {str(symbol): str(asset) for symbol, asset in params["base_assets"].items()}
-    found = read_venues(entries, lambda venue: venue.positions(), params["timeout"])
+    measured = measure(chosen_venues(params), params["timeout"], overrides)
+    risky = [row for row in measured["assets"] if not row["stable"]]
+    return {
+        "msg": ("PARTIAL: " if measured["partial"] else "")
+        + (", ".join(f"{row['asset']} {row['net']:+f}" for row in risky) or "no exposure"),
+        **measured,
+        "record": [event(MEASURED, measured)],
+    }
+
+
+def measure(entries: Sequence[VenueEntry], timeout: float, overrides: Mapping[str, str] = {}) -> dict[str, Any]:
+    """The data of ``exposure.measured``: what these venues hold now, netted; ``overrides`` as ``base_assets``."""
+    found = read_venues(entries, lambda venue: venue.positions(), timeout)
     exposure = net_exposure([_holdings(entry, found[entry.name]) for entry in entries], overrides)
-    measured = {
+    return {
         "partial": exposure.partial,
         "assets": [_row(asset) for asset in exposure.assets],
         "not_netted": [leg._asdict() for leg in (*exposure.not_netted, *exposure.unmapped)],
         "unknown": dict(exposure.unknown),
-    }
-    risky = [asset for asset in exposure.assets if not asset.stable]
-    return {
-        "msg": ("PARTIAL: " if exposure.partial else "")
-        + (", ".join(f"{asset.asset} {asset.net:+f}" for asset in risky) or "no exposure"),
-        **measured,
-        "record": [event("exposure.measured", measured)],
     }
 
 

@@ -1,0 +1,216 @@
+# Copyright: (c) 2026, hft-incident contributors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+# SPDX-License-Identifier: Apache-2.0
+"""Serves what is due for an incident: once, or for as long as it lasts. Any number of servers may do so at once.
+
+Every job is done by a child of its own, which puts on record what came of it. So a service that hangs holds up nothing
+else, a server that is killed leaves its children to finish, and a child that takes too long ends by its own alarm. Who
+may do a job its claim says (``claims``); that it is still to be done is asked again of the record once it is claimed.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple, NoReturn
+
+from ansible_collections.hft.incident.plugins.module_utils.chain import Event
+from ansible_collections.hft.incident.plugins.module_utils.errors import IncidentError
+from ansible_collections.hft.incident.plugins.module_utils.follower import following
+from ansible_collections.hft.incident.plugins.module_utils.incident import Incident, state_of
+from ansible_collections.hft.incident.plugins.module_utils.run_lock import holder
+
+from ..inventory import recorded_inventory
+from ..notices import next_due
+from . import claims
+from .jobs import Job, Situation, jobs_of, unfinished, wakes_of
+from .policy import Policy, load, shipped
+
+#: How often the record is looked at (s), and how long one job may take: a service that has not answered by then has
+#: not answered.
+POLL_S, JOB_LIMIT_S = 0.2, 45
+MOST_AT_ONCE = 12
+#: How far ahead the next notice is looked for; until then nothing is missed, because the record is looked at again.
+HORIZON = timedelta(hours=1)
+FAULT = "communications.fault"
+
+_log = logging.getLogger("hft_incident")
+
+
+class Served(NamedTuple):
+    """What one pass came to: ``open``, notices that are due and not delivered yet, with the last error of each."""
+
+    incident: str
+    jobs: int
+    open: tuple[tuple[str, str, str], ...]
+
+
+class Server:
+    """One incident's server. Not for threads: it forks."""
+
+    def __init__(self, incident: Incident) -> None:
+        self._incident = incident
+        self._offset = 0
+        self._events: list[Event] = []
+        self._wake: datetime | None = None
+        self._children: set[int] = set()
+        self._tried: set[str] | None = None
+        self._jobs = 0
+        self._policy: Policy | None = None
+
+    def serve(self) -> Served:
+        """What is due now, each job once; returns when all are done or have failed. Raises IncidentError where the
+        record cannot be read."""
+        self._tried = set()
+        self._read()
+        while self._turn() or self._children:
+            self._wait(lambda: not self._children)
+            self._read()
+        left = [(notice.id, channel, found.reason if found else "not tried yet")
+                for notice, channel, found in unfinished(self._situation())]  # fmt: skip
+        return Served(self._incident.id, self._jobs, tuple(left))
+
+    def follow(self) -> None:
+        """Until the incident is over and everybody knows, its folder is gone, or there is nothing to serve it with and
+        nobody at work on it."""
+        with following(self._incident.directory) as mine:
+            while self._incident.directory.is_dir():
+                try:
+                    if self._read() or self._is_time():
+                        self._turn()
+                    if self._is_over() and not self._children and not mine.go_on(lambda: not self._is_over()):
+                        return
+                except IncidentError as error:  # a disk that is full or gone comes back, or the folder is gone, too
+                    _log.error("%s", error)
+                self._wait(lambda: self._grew() or self._is_time())
+
+    def _turn(self) -> bool:
+        """Starts every job that is due and that nobody has in hand; whether there was one."""
+        situation = self._situation()
+        jobs = jobs_of(situation)
+        fresh = [job for job in jobs if self._tried is None or job.name not in self._tried]
+        begun = [self._begin(job) for job in fresh[: MOST_AT_ONCE - len(self._children)]]
+        ahead = next_due(self._events, situation.now, HORIZON)
+        # Jobs that were due are looked at again soon: another server may have one in hand, and die.
+        soon = situation.now + timedelta(seconds=1 if jobs else HORIZON.total_seconds())
+        self._wake = min(at for at in (ahead, soon, *wakes_of(situation)) if at is not None)
+        return any(begun)
+
+    def _begin(self, job: Job) -> bool:
+        """A child for the job, unless somebody has it in hand, or it is done by now."""
+        claim = claims.take(self._incident.directory, job.name)
+        if claim is None:
+            return False
+        try:
+            self._read()
+            current = next((one for one in jobs_of(self._situation()) if one.name == job.name), None)
+            if claim.was_begun:
+                # Done and on record, or else nobody knows: either way this attempt is over.
+                self._record(current.lost() if current else [])
+                claim.end()
+                return True
+            if current is None:
+                return False
+            claim.begin()
+            self._jobs += 1
+            if self._tried is not None:
+                self._tried.add(job.name)
+            child = os.fork()
+            if child == 0:
+                _work(self._incident, claim, current)
+            self._children.add(child)
+            return True
+        finally:
+            claim.release()
+
+    def _situation(self) -> Situation:
+        sources = recorded_inventory(self._events)
+        if self._policy is None:
+            self._policy = self._loaded(sources)
+        return Situation(self._incident, self._policy, sources, self._events, datetime.now(UTC))
+
+    def _loaded(self, sources: Sequence[str]) -> Policy:
+        """A policy that cannot be read is said so loudly and does not silence everything: the table is then ours, which
+        leads nowhere, and the report says what nobody was told."""
+        try:
+            return load(sources)
+        except IncidentError as error:
+            if not any(event.kind == FAULT for event in self._events):
+                self._record([(FAULT, {"error": str(error)})])
+            return shipped()
+
+    def _is_over(self) -> bool:
+        situation = self._situation()
+        site, room = situation.policy.site, situation.policy.war_room
+        somewhere = bool(site.channels or site.status_page or room.slack)
+        state = state_of(self._events)
+        at_work = holder(self._incident.directory) is not None
+        if state.check or not (somewhere or at_work):
+            return True
+        return not state.is_open and not at_work and not jobs_of(situation) and not unfinished(situation)
+
+    def _record(self, drafts: Sequence[tuple[str, object]]) -> None:
+        _append(self._incident, drafts)
+        self._read()
+
+    def _read(self) -> bool:
+        """Takes in what is new; whether there was something. Raises IncidentError: nothing is done on a guess."""
+        fresh, self._offset = self._incident.journal.read_from(self._offset)
+        self._events += fresh
+        return bool(fresh)
+
+    def _is_time(self) -> bool:
+        return self._wake is None or datetime.now(UTC) >= self._wake
+
+    def _grew(self) -> bool:
+        try:
+            return os.stat(self._incident.journal.path).st_size > self._offset
+        except OSError:
+            return True
+
+    def _wait(self, until: Callable[[], bool]) -> None:
+        """A moment, or less where a child ends or ``until`` holds."""
+        deadline = time.monotonic() + POLL_S
+        while time.monotonic() < deadline:
+            if self._reap() or until():
+                return
+            time.sleep(POLL_S / 10)
+
+    def _reap(self) -> bool:
+        ended = set()
+        for child in self._children:
+            with suppress(ChildProcessError):
+                if os.waitpid(child, os.WNOHANG)[0] == 0:
+                    continue
+            ended.add(child)
+        self._children -= ended
+        return bool(ended)
+
+
+def _work(incident: Incident, claim: claims.Claim, job: Job) -> NoReturn:
+    """In the child: the work, its result on record, and the end. Nothing gets out of here."""
+    code = 1
+    try:
+        os.setsid()  # Ctrl-C is meant for the server
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.alarm(JOB_LIMIT_S)
+        try:
+            drafts = job.work()
+        except Exception:  # noqa: BLE001  # a defect of ours is an attempt that failed, and is tried again
+            _log.exception("%s: %s", incident.id, job.name)
+            drafts = job.lost()
+        _append(incident, drafts)
+        claim.end()
+        code = 0
+    finally:
+        os._exit(code)
+
+
+def _append(incident: Incident, drafts: Sequence[tuple[str, object]]) -> None:
+    if drafts and incident.directory.is_dir():  # a record that was taken away is not begun again
+        incident.journal.extend(drafts)  # type: ignore[arg-type]  # drafts of ours are mappings
