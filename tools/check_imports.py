@@ -48,7 +48,11 @@ LAYERS = (
         (UTILS, f"{PLUGINS}.plugin_utils", "ansible"),
     ),
     Layer("documentation", (f"{PLUGINS}.doc_fragments",), ()),
-    Layer("the lab", ("hft_incident.lab",), ("hft_incident.lab", "aiohttp", "psycopg", "yarl", "yaml")),
+    Layer(
+        "the lab",
+        ("hft_incident.lab",),
+        ("hft_incident.lab", "aiohttp", "aiosmtpd", "psycopg", "trustme", "yarl", "yaml"),
+    ),
     Layer("the drill", ("hft_incident.drill",), ("hft_incident", UTILS, "rich")),
     Layer(
         "the wrapper",
