@@ -26,6 +26,7 @@ from aiohttp import web
 
 from ..connections import Refusing
 from ..sink_keys import ADDRESS, SMTP_USER, STATUS_PAGE, ZOOM_ACCOUNT, ZOOM_CLIENT, SinkKeys
+from ..state import write_private
 from . import smtp
 from .arrivals import Arrivals
 from .control import Control
@@ -106,7 +107,7 @@ async def host(keys: SinkKeys, ca_file: Path) -> None:
 def make_tls(names: Sequence[str], ca_file: Path) -> ssl.SSLContext:
     """For all these names, by a new authority whose certificate is in ``ca_file`` afterwards."""
     authority = trustme.CA(organization_name="hft-incident lab")
-    authority.cert_pem.write_to_path(ca_file)
+    write_private(ca_file, authority.cert_pem.bytes().decode())
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority.issue_cert(*names).configure_cert(context)
     return context

@@ -63,7 +63,7 @@ class PagerDuty(Service):
         errors = self._errors(event, action)
         if errors:
             return _invalid(*errors)
-        service = self._names[event["routing_key"]]
+        service = self._names[str(event["routing_key"])]
         key = event.get("dedup_key") or secrets.token_hex(16)
         alert = self._open_alert(service, key)
         if alert is None and action == "trigger":
@@ -83,7 +83,7 @@ class PagerDuty(Service):
         """All that is wrong, in the API's words."""
         payload, key = _payload(event), event.get("dedup_key")
         found = {
-            "Invalid routing key": event.get("routing_key") not in self._names,
+            "Invalid routing key": str(event.get("routing_key")) not in self._names,
             "'event_action' is missing or invalid": action not in ACTIONS,
             f"'dedup_key' is too long (maximum is {MAX_DEDUP_KEY} characters)": len(str(key or "")) > MAX_DEDUP_KEY,
         }

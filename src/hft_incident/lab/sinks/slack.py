@@ -11,7 +11,6 @@ values are JSON in it, or as JSON. Text over 40,000 characters is cut. One works
 from __future__ import annotations
 
 import base64
-import hmac
 import json
 import re
 import time
@@ -138,7 +137,7 @@ class Slack(Service):
             token = request.credential("bearer") or str(fields.get("token") or "")
             if not token:
                 raise SlackError("not_authed")
-            if not hmac.compare_digest(token, self._token):
+            if token != self._token:
                 raise SlackError("invalid_auth")
             answer = self._methods[method](fields)
         except SlackError as error:
@@ -148,7 +147,7 @@ class Slack(Service):
     def _hook(self, path: str, fields: Mapping[str, Any] | None) -> Reply:
         """Webhooks answer in plain text."""
         room = self._room(DESK_ROOM)
-        if not hmac.compare_digest(path, self._webhook):
+        if path != self._webhook:
             return Reply(403, "invalid_token")
         if fields is None:
             return Reply(400, "invalid_payload")
@@ -228,6 +227,8 @@ class Slack(Service):
         text, attachments = str(fields.get("text") or ""), fields.get("attachments") or []
         if not (text or attachments or fields.get("blocks")):
             raise SlackError("no_text")
+        if not isinstance(attachments, list):
+            raise SlackError("invalid_arguments")
         if len(attachments) > MAX_ATTACHMENTS:
             raise SlackError("too_many_attachments")
         message: dict[str, Any] = {"type": "message", "subtype": "bot_message", "ts": self._ts(), "bot_id": BOT_ID}
@@ -241,7 +242,7 @@ class Slack(Service):
         if BOT not in room.members:
             raise SlackError("not_in_channel")
         hidden = () if _flag(fields.get("include_all_metadata")) else ("metadata",)
-        oldest, latest = float(fields.get("oldest") or 0), float(fields.get("latest") or "inf")
+        oldest, latest = _ts(fields, "oldest", 0.0), _ts(fields, "latest", float("inf"))
         is_in = float.__le__ if _flag(fields.get("inclusive")) else float.__lt__
         newest_first = [
             {name: value for name, value in message.items() if name not in hidden}
@@ -323,8 +324,19 @@ def _page(rows: Sequence[Json], fields: Mapping[str, Any]) -> tuple[list[Json], 
         start = int(base64.b64decode(str(fields.get("cursor") or ""))[len("next:") :] or 0)
     except ValueError:
         raise SlackError("invalid_cursor") from None
-    end = start + int(fields.get("limit") or DEFAULT_PAGE)
+    try:
+        end = start + int(str(fields.get("limit") or DEFAULT_PAGE))
+    except ValueError:
+        raise SlackError("invalid_limit") from None
     return list(rows[start:end]), base64.b64encode(f"next:{end}".encode()).decode() if end < len(rows) else ""
+
+
+def _ts(fields: Mapping[str, Any], name: str, default: float) -> float:
+    """Raises SlackError."""
+    try:
+        return float(str(fields.get(name) or default))
+    except ValueError:
+        raise SlackError(f"invalid_ts_{name}") from None
 
 
 def _flag(value: object) -> bool:

@@ -7,7 +7,6 @@ https://www.twilio.com/docs/api/errors. A text over 1600 characters is refused (
 
 from __future__ import annotations
 
-import hmac
 import re
 import secrets
 from datetime import UTC, datetime
@@ -50,8 +49,7 @@ class Twilio(Service):
         )
 
     def _send(self, form: dict[str, str], login: tuple[str, str] | None, path: str | None) -> Reply:
-        user, password = login or ("", "")
-        if user != self._sid or not hmac.compare_digest(password, self._token):
+        if login != (self._sid, self._token):
             raise _refusal(401, 20003, "Authenticate")
         if path is None:
             raise _refusal(404, 20404, "The requested resource was not found")
