@@ -48,7 +48,11 @@ LAYERS = (
         (UTILS, f"{PLUGINS}.plugin_utils", "ansible"),
     ),
     Layer("documentation", (f"{PLUGINS}.doc_fragments",), ()),
-    Layer("the lab", ("hft_incident.lab",), ("hft_incident.lab", "aiohttp", "psycopg", "yarl", "yaml")),
+    Layer(
+        "the lab",
+        ("hft_incident.lab",),
+        ("hft_incident.lab", "aiohttp", "aiosmtpd", "psycopg", "trustme", "yarl", "yaml"),
+    ),
     Layer(
         "the communications clock",
         ("hft_incident.comms",),

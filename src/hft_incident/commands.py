@@ -222,7 +222,7 @@ def _lab(options: argparse.Namespace) -> int:
             stopped = lab.down(home)
             return _print({"up": False, **stopped._asdict()} if options.json else stopped.render())
         if options.action == "up":
-            running = lab.up(home)
+            running = lab.up(home, sinks=True)
             payload = {"up": True, "inventory": str(running.inventory), **json.loads(running.record.to_json())}
             return _print(payload if options.json else running.render())
         found = status(home)

@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from . import people
 from .errors import LabError
 from .lifeline import is_alive, myself, readable, send, wait_for_end
+from .sink_handle import LabSinks
 from .state import Files, Record
 from .status import process_table
-from .supervisor import DATABASE, START_TIMEOUT_S, STOP_TIMEOUT_S
+from .supervisor import DATABASE, SINKS, START_TIMEOUT_S, STOP_TIMEOUT_S
 from .trading_system_handle import LabTradingSystem
 from .units import Restart
 from .venue_handle import LabVenue
@@ -57,6 +58,7 @@ class Lab:
         self.people: Mapping[str, Path] = {name: files.people / name for name in people.NAMES}
         self.allowed_signers = files.people / people.ALLOWED_SIGNERS
         self._database_folder = files.database
+        self._sinks_ca_file = files.sinks_ca_file
 
     @property
     def database(self) -> Database:
@@ -66,6 +68,13 @@ class Lab:
         if self.record.database is None:
             raise LabError("this lab was started without a database")
         return Database(self._database_folder)
+
+    @property
+    def sinks(self) -> LabSinks:
+        """The message sinks. Raises LabError where this lab has none."""
+        if self.record.sinks is None:
+            raise LabError("this lab was started without message sinks")
+        return LabSinks(self.record.sinks, self._sinks_ca_file)
 
     def render(self) -> list[str]:
         count = f"{len(self.venues)} venues, {len(self.trading_systems)} trading systems"
@@ -95,19 +104,21 @@ def up(
     restart: Restart = "no",
     restart_s: float = 0.1,
     database: bool = True,
+    sinks: bool = False,
     attached: bool = False,
 ) -> Lab:
     """A running lab under ``home``: the one that is up already, or a new one of ``venues`` {name: driver}.
 
     ``restart``: whether a trading system that fails is started again by its service manager, ``restart_s`` later.
     ``database``: its books are in PostgreSQL, else in its memory; without a trading system there is none.
+    ``sinks``: there are message sinks, and the inventory says how to reach them.
     ``attached``: the lab ends with the calling process, however that ends; otherwise it stays until ``down``.
     Raises LabError; then nothing is left running.
     """
     home = home.expanduser().absolute()
     files = Files(home / "lab")
     database = database and bool(trading_systems)
-    _check_names([*venues, *trading_systems, *([DATABASE] if database else [])])
+    _check_names([*venues, *trading_systems, *([DATABASE] if database else []), *([SINKS] if sinks else [])])
     try:
         lock = _lock_or_wait(files)
         if lock is None:
@@ -117,7 +128,8 @@ def up(
             files.make()
             words = [word for name, driver in venues.items() for word in ("--venue", f"{name}={driver}")]
             words += [word for name in trading_systems for word in ("--system", name)]
-            words += ["--restart", restart, "--restart-s", str(restart_s), *(["--database"] if database else [])]
+            words += ["--restart", restart, "--restart-s", str(restart_s)]
+            words += [*(["--database"] if database else []), *(["--sinks"] if sinks else [])]
             _start_supervisor(files, lock, words, attached)
         except BaseException:  # Ctrl-C too
             _end_supervisor(files)
@@ -167,6 +179,7 @@ def running_lab(
     restart: Restart = "no",
     restart_s: float = 0.1,
     database: bool = True,
+    sinks: bool = False,
 ) -> Iterator[Lab]:
     """A lab for the time of a ``with`` block, which ends with the calling process at the latest."""
     lab = up(
@@ -176,6 +189,7 @@ def running_lab(
         restart=restart,
         restart_s=restart_s,
         database=database,
+        sinks=sinks,
         attached=True,
     )
     try:

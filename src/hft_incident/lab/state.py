@@ -62,6 +62,22 @@ class DatabaseProcess:
 
 
 @dataclass(frozen=True)
+class SinkProcess:
+    """The message sinks; ``port`` is that of the proxy which all services on the Internet are reached through."""
+
+    name: str
+    process: Process
+    port: int
+    webhook_port: int
+    smtp_port: int
+    control_port: int
+
+    @property
+    def proxy(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+
+@dataclass(frozen=True)
 class Record:
     """lab.json. ``attached``: the lab ends with the process that started it. ``ready_ms``: from start to ready."""
 
@@ -72,13 +88,14 @@ class Record:
     venues: tuple[VenueProcess, ...]
     trading_systems: tuple[SystemProcess, ...]
     database: DatabaseProcess | None = None
+    sinks: SinkProcess | None = None
 
     @property
     def processes(self) -> tuple[Process, ...]:
         """All of them, the supervisor first."""
-        database = (self.database.process,) if self.database else ()
+        single = [one.process for one in (self.database, self.sinks) if one]
         venues, systems = (v.process for v in self.venues), (s.process for s in self.trading_systems)
-        return (self.supervisor, *database, *venues, *systems)
+        return (self.supervisor, *single, *venues, *systems)
 
     def to_json(self) -> str:
         document = asdict(self)
@@ -87,9 +104,10 @@ class Record:
         for row, one in zip((*document["venues"], *document["trading_systems"]), running, strict=True):
             del row["process"]
             row |= one.process._asdict() | {"url": one.url}
-        if self.database:
-            del document["database"]["process"]
-            document["database"] |= self.database.process._asdict()
+        for name, single in (("database", self.database), ("sinks", self.sinks)):
+            if single:
+                del document[name]["process"]
+                document[name] |= single.process._asdict()
         return json.dumps(document, indent=2) + "\n"
 
     @classmethod
@@ -118,6 +136,7 @@ class Record:
                     for row in document["trading_systems"]
                 ),
                 database=_database(document["database"]),
+                sinks=_sinks(document["sinks"]),
             )
         except (LookupError, TypeError) as error:
             raise ValueError(f"not the record of a lab: {error!r}") from None
@@ -139,6 +158,8 @@ class Files:
         self.bin = directory / "bin"
         self.people = directory / "people"
         self.database = directory / "database"
+        self.sinks_keys_file = self.keys / "sinks.json"
+        self.sinks_ca_file = self.keys / "sinks-ca.pem"
         self.unit_journal = self.logs / "units.journal"
         self.inventory = directory / "inventory"
         self.group_vars = self.inventory / "group_vars" / "all"
@@ -215,6 +236,13 @@ def write_private(path: Path, text: str) -> None:
 
 def _database(row: dict[str, Any] | None) -> DatabaseProcess | None:
     return DatabaseProcess(row["name"], _process(row), int(row["port"])) if row else None
+
+
+def _sinks(row: dict[str, Any] | None) -> SinkProcess | None:
+    if not row:
+        return None
+    ports = (int(row[field]) for field in ("port", "webhook_port", "smtp_port", "control_port"))
+    return SinkProcess(row["name"], _process(row), *ports)
 
 
 def _process(row: dict[str, Any]) -> Process:

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from .lifeline import Process, is_alive
-from .state import DatabaseProcess, Files, Record, SystemProcess, VenueProcess
+from .state import DatabaseProcess, Files, Record, SinkProcess, SystemProcess, VenueProcess
 
 ANSWER_TIMEOUT_S = 1.0
 
 
 class ProcessStatus(NamedTuple):
-    """One process; ``answers`` None where there is nothing to ask (the supervisor); ``faults`` in force at a venue."""
+    """One process; ``answers`` None where there is nothing to ask (the supervisor); ``faults`` in force there."""
 
     name: str
     kind: str
@@ -61,16 +61,19 @@ def status(home: Path) -> Status:
     databases = [_database_status(record.database)] if record.database else []
     venues = [_venue_status(venue) for venue in record.venues]
     systems = [_system_status(system) for system in record.trading_systems]
-    return Status(is_up, record, (supervisor, *databases, *venues, *systems))
+    sinks = [_sinks_status(record.sinks)] if record.sinks else []
+    return Status(is_up, record, (supervisor, *databases, *venues, *systems, *sinks))
 
 
 def process_table(record: Record) -> list[str]:
-    """A line for each venue, trading system and database: its name, kind, address and process."""
+    """A line for each process but the supervisor: its name, kind, address and process."""
     rows = [(v.name, f"venue ({v.driver})", v.url, f"pid {v.process.pid}") for v in record.venues]
     rows += [(s.name, "trading system", s.url, f"pid {s.process.pid}") for s in record.trading_systems]
     if record.database:
         address = f"postgresql://127.0.0.1:{record.database.port}"
         rows.append((record.database.name, "database", address, f"pid {record.database.process.pid}"))
+    if record.sinks:
+        rows.append((record.sinks.name, "message sinks", record.sinks.proxy, f"pid {record.sinks.process.pid}"))
     return _aligned(rows)
 
 
@@ -95,6 +98,12 @@ def _database_status(database: DatabaseProcess) -> ProcessStatus:
     except OSError:
         answers = False
     return _process_status(database.name, "database", database.process, database.port, answers)
+
+
+def _sinks_status(sinks: SinkProcess) -> ProcessStatus:
+    document = _ask(sinks.control_port, "/faults")
+    faults = tuple(f"{fault['kind']} ({fault['service']})" for fault in (document or {}).get("faults", []))
+    return _process_status(sinks.name, "message sinks", sinks.process, sinks.port, document is not None, faults)
 
 
 def _process_status(

@@ -33,7 +33,8 @@ from . import unit_journal
 from .keys import KeyFiles, make_keys, make_token
 from .lifeline import Process, end_of, identify, is_alive, myself, tie_to_me
 from .people import KeyMaking, PeopleError
-from .state import DatabaseProcess, Files, Record, SystemProcess, VenueProcess, write_private
+from .sink_keys import SinkKeys, communications
+from .state import DatabaseProcess, Files, Record, SinkProcess, SystemProcess, VenueProcess, write_private
 from .trading_host import TradingHost, install_commands, reserve_port
 from .unit_commands import CommandServer
 from .units import Manager, Restart, Unit, how_it_ended
@@ -47,6 +48,7 @@ PARENT_CHECK_S = 0.5  # where the system does not tell us of its end
 PACKAGED_INVENTORY = Path(__file__).parent / "inventory"
 NEVER_COPIED = ("lab.yml", "venues.yml", "hosts.yml", "host_vars", "__pycache__")  # generated ones take their place
 DATABASE = "postgresql"
+SINKS = "sinks"
 WRITTEN = "# Written by `hft-incident lab up`; gone when the lab is.\n"
 FILLS_BY_SYMBOL = ("binance", "binanceusdm")  # the venues file must name the symbols there
 
@@ -61,7 +63,7 @@ class Ending(Exception):
 
 class Plan(NamedTuple):
     """What to run: ``venues`` {name: driver}, ``trading_systems`` by name and whether and when (s) their manager starts
-    them again, whether they have a database, ``parent`` to end with (None: stay).
+    them again, whether they have a database, whether there are message sinks, ``parent`` to end with (None: stay).
     """
 
     venues: Mapping[str, str]
@@ -69,6 +71,7 @@ class Plan(NamedTuple):
     restart: Restart = "no"
     restart_s: float = 0.1
     database: bool = False
+    sinks: bool = False
     parent: Process | None = None
 
 
@@ -136,6 +139,7 @@ class Supervisor:
         self._record: Record | None = None  # as it stands in its file
         self._journal = files.unit_journal
         self._ports: list[socket.socket] = []  # held: a trading system has the same one over restarts
+        self._sink_keys = SinkKeys.make()
         self._hosts = [TradingHost(files, name) for name in plan.trading_systems]
         self._manager = Manager(
             [definition for host in self._hosts for definition in host.definitions(plan.restart, plan.restart_s)],
@@ -174,6 +178,8 @@ class Supervisor:
         commands = {name: self._venue_arguments(name, keys[name]) for name in self._plan.venues}
         if self._plan.database:
             commands[DATABASE] = ["hft_incident.lab.database", "--folder", str(self._files.database)]
+        if self._plan.sinks:
+            commands[SINKS] = self._sinks_arguments()
         children = {child.name: child for child in self._start(commands)}
         venues = tuple(self._venue_process(children[name]) for name in self._plan.venues)
         database = self._database()
@@ -189,6 +195,7 @@ class Supervisor:
             venues=venues,
             trading_systems=self._start_systems(),
             database=_database_process(children[DATABASE]) if self._plan.database else None,
+            sinks=_sink_process(children[SINKS]) if self._plan.sinks else None,
         )
         self._write_inventory(record, keys, people.finish(), database)
         self._record = replace(record, ready_ms=round((time.monotonic() - began) * 1000))
@@ -300,6 +307,11 @@ class Supervisor:
     def _venue_arguments(self, name: str, keys: KeyFiles) -> list[str]:
         return ["hft_incident.lab.venues", "--venue", f"{name}={self._plan.venues[name]}", "--keys", str(keys.venue)]
 
+    def _sinks_arguments(self) -> list[str]:
+        self._sink_keys.write(self._files.sinks_keys_file)
+        files = ["--keys", str(self._files.sinks_keys_file), "--ca-file", str(self._files.sinks_ca_file)]
+        return ["hft_incident.lab.sinks", *files]
+
     def _venue_process(self, child: Child) -> VenueProcess:
         report = child.report or {}
         mine = report.get("venues", {}).get(child.name, {})
@@ -363,6 +375,9 @@ class Supervisor:
         _write_yaml(self._files.inventory / "hosts.yml", self._groups())
         _write_yaml(self._files.venues_file, {"hft_venues": venues, "hft_trading_systems": systems})
         _write_yaml(self._files.group_vars / "people.yml", {"hft_allowed_signers": str(allowed_signers)})
+        if record.sinks:
+            settings = communications(self._sink_keys, record.sinks, self._files)
+            _write_yaml(self._files.group_vars / "communications.yml", {"hft_communications": settings})
         for host in self._hosts:
             variables = host.variables(database.parts if database else None)
             _write_yaml(self._files.host_vars / f"{host.name}.yml", variables)
@@ -427,6 +442,11 @@ def _database_process(child: Child) -> DatabaseProcess:
     return DatabaseProcess(child.name, child.process, _port(child.report, "port"))
 
 
+def _sink_process(child: Child) -> SinkProcess:
+    ports = (_port(child.report, f"{name}_port") for name in ("proxy", "webhook", "smtp", "control"))
+    return SinkProcess(child.name, child.process, *ports)
+
+
 def _port(report: Mapping[str, Any] | None, field: str) -> int:
     port = (report or {}).get(field)
     if not isinstance(port, int):
@@ -486,6 +506,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--restart", choices=get_args(Restart), default="no", help="of the trading systems' units")
     parser.add_argument("--restart-s", type=float, default=0.1, metavar="S", help="their RestartSec=")
     parser.add_argument("--database", action="store_true", help="the trading systems keep their books in PostgreSQL")
+    parser.add_argument("--sinks", action="store_true", help="there are message sinks")
     parser.add_argument("--parent", metavar="PID:STARTED", help="end when this process does")
     options = parser.parse_args(arguments)
     parent = None
@@ -497,7 +518,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     files = Files(options.directory)
     files.sign_lock(options.lock, myself())
     venues = dict(venue.split("=", 1) for venue in options.venues)
-    return supervise(files, Plan(venues, options.systems, options.restart, options.restart_s, options.database, parent))
+    plan = Plan(venues, options.systems, options.restart, options.restart_s, options.database, options.sinks, parent)
+    return supervise(files, plan)
 
 
 if __name__ == "__main__":

@@ -5,16 +5,12 @@
 
 from __future__ import annotations
 
-import http.client
-import json
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from .errors import LabError
+from .control_client import ask
 from .state import VenueProcess
-
-CONTROL_TIMEOUT_S = 5.0
 
 
 class OpenOrder(NamedTuple):
@@ -125,16 +121,5 @@ class LabVenue:
         self._ask("PUT", "latency", {"ms": ms})
 
     def _ask(self, method: str, what: str, body: object = None) -> Any:
-        text = None if body is None else json.dumps(body)
-        connection = http.client.HTTPConnection("127.0.0.1", self._control_port, timeout=CONTROL_TIMEOUT_S)
-        try:
-            connection.request(method, f"/venues/{self.name}/{what}", body=text)
-            response = connection.getresponse()
-            document = json.loads(response.read())
-        except (OSError, http.client.HTTPException, ValueError) as error:
-            raise LabError(f"the lab's venue {self.name} gives no answer to its controls: {error}") from None
-        finally:
-            connection.close()
-        if response.status >= 400:
-            raise LabError(f"{self.name}: {document['error']['message']}")
-        return document
+        path = f"/venues/{self.name}/{what}"
+        return ask(f"the lab's venue {self.name}", self._control_port, method, path, body)

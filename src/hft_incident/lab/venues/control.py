@@ -11,17 +11,16 @@ Errors are 400 and 404 with ``{"error": {"code", "message"}}``; quantities and p
 
 from __future__ import annotations
 
-import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
 from aiohttp import web
 
+from ..control_api import json_object, json_reply, word_errors
 from .exchange import Order, Refusal
 from .server import VenueServer
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 MAX_SEED = 10_000
 MAX_LATENCY_MS = 60_000
 
@@ -33,7 +32,7 @@ class Control:
         self._venues = venues
 
     def application(self) -> web.Application:
-        app = web.Application(middlewares=[_word_errors])
+        app = web.Application(middlewares=[word_errors])
         app.add_routes(
             [
                 web.get("/venues", self.list_venues),
@@ -63,7 +62,7 @@ class Control:
             }
             for name, (driver, server) in self._venues.items()
         ]
-        return _reply({"venues": rows})
+        return json_reply({"venues": rows})
 
     async def truth(self, request: web.Request) -> web.Response:
         exchange = self._venue(request).exchange
@@ -72,7 +71,7 @@ class Control:
             for symbol, holding in exchange.holdings.items()
             if holding.qty
         ]
-        return _reply(
+        return json_reply(
             {
                 "open_orders": [_order(order) for order in exchange.open_orders()],
                 "happenings": [asdict(happening) for happening in exchange.happenings],
@@ -82,32 +81,32 @@ class Control:
         )
 
     async def requests(self, request: web.Request) -> web.Response:
-        return _reply({"requests": [asdict(seen) for seen in self._venue(request).seen]})
+        return json_reply({"requests": [asdict(seen) for seen in self._venue(request).seen]})
 
     async def forget_requests(self, request: web.Request) -> web.Response:
         self._venue(request).seen.clear()
-        return _reply({"requests": []})
+        return json_reply({"requests": []})
 
     async def faults(self, request: web.Request) -> web.Response:
-        return _reply({"faults": self._venue(request).faults.active()})
+        return json_reply({"faults": self._venue(request).faults.active()})
 
     async def inject(self, request: web.Request) -> web.Response:
         server = self._venue(request)
         try:
-            fault = server.faults.inject(await _body(request))
+            fault = server.faults.inject(await json_object(request))
         except TypeError as error:
             raise ValueError(f"not the description of a fault: {error}") from None
         await server.apply_state_faults()
-        return _reply(asdict(fault), status=201)
+        return json_reply(asdict(fault), status=201)
 
     async def clear_faults(self, request: web.Request) -> web.Response:
         server = self._venue(request)
         server.faults.clear()
         await server.apply_state_faults()
-        return _reply({"faults": []})
+        return json_reply({"faults": []})
 
     async def seed(self, request: web.Request) -> web.Response:
-        server, wanted = self._venue(request), await _body(request)
+        server, wanted = self._venue(request), await json_object(request)
         symbol, count = wanted.get("symbol"), wanted.get("count", 1)
         conditional = _take(wanted, "conditional", bool, False)
         if symbol is not None and symbol not in server.exchange.instruments:
@@ -118,46 +117,26 @@ class Control:
             orders = [server.place_one(symbol, conditional=conditional) for _ in range(count)]
         except Refusal as refusal:
             raise ValueError(str(refusal)) from None
-        return _reply({"order_ids": [order.id for order in orders]}, status=201)
+        return json_reply({"order_ids": [order.id for order in orders]}, status=201)
 
     async def set_market(self, request: web.Request) -> web.Response:
         server = self._venue(request)
-        server.market_moves = _take(await _body(request), "moving", bool)
-        return _reply({"moving": server.market_moves})
+        server.market_moves = _take(await json_object(request), "moving", bool)
+        return json_reply({"moving": server.market_moves})
 
     async def set_latency(self, request: web.Request) -> web.Response:
         server = self._venue(request)
-        milliseconds = _take(await _body(request), "ms", (int, float))
+        milliseconds = _take(await json_object(request), "ms", (int, float))
         if not 0 <= milliseconds <= MAX_LATENCY_MS:
             raise ValueError(f"'ms' must be from 0 to {MAX_LATENCY_MS}")
         server.latency_s = milliseconds / 1000
-        return _reply({"ms": milliseconds})
+        return json_reply({"ms": milliseconds})
 
     def _venue(self, request: web.Request) -> VenueServer:
         name = request.match_info["name"]
         if name not in self._venues:
             raise LookupError(f"no venue {name!r} here; there is: {', '.join(self._venues)}")
         return self._venues[name][1]
-
-
-@web.middleware
-async def _word_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    try:
-        return await handler(request)
-    except ValueError as error:
-        return _reply({"error": {"code": "bad_request", "message": str(error)}}, status=400)
-    except LookupError as error:
-        return _reply({"error": {"code": "not_found", "message": str(error.args[0])}}, status=404)
-
-
-async def _body(request: web.Request) -> dict[str, Any]:
-    try:
-        fields = json.loads(await request.read())
-    except ValueError:
-        fields = None
-    if not isinstance(fields, dict):
-        raise ValueError("the body must be a JSON object")
-    return fields
 
 
 def _take(fields: Mapping[str, Any], name: str, kind: type | tuple[type, ...], default: Any = None) -> Any:
@@ -179,8 +158,3 @@ def _order(order: Order) -> dict[str, Any]:
         "client_id": order.client_id,
         "created_ms": order.created_ms,
     }
-
-
-def _reply(document: object, status: int = 200) -> web.Response:
-    text = json.dumps(document, default=str)  # decimals are the only things that JSON does not know
-    return web.Response(status=status, text=text, content_type="application/json")

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-import struct
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web
 
+from ..connections import reset
 from .dialect import Dialect, Incoming, Json, Route
 from .exchange import Order, Refusal
 from .faults import Fault, Faults
@@ -224,14 +224,6 @@ def decode(request: web.Request, body: bytes) -> Incoming:
 
 def encode(payload: Json) -> bytes:
     return json.dumps(payload, separators=(",", ":"), default=str).encode()
-
-
-def reset(transport: asyncio.Transport) -> None:
-    """Close with RST instead of FIN."""
-    sock = transport.get_extra_info("socket")
-    if sock is not None:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    transport.abort()
 
 
 def _renamed(value: Json) -> Json:
