@@ -22,10 +22,10 @@ from .wording import Trusted
 _HEADLINES: Mapping[str, str] = {
     "first": "has begun",
     "contained": "is contained",
-    "restored": "trading is restored",
+    "restored": "is over for trading, which goes on",
     "resolved": "is over",
     "reopened": "is open again",
-    "page": "nobody has said that they have it",
+    "page": "is in nobody's hands yet",
 }
 #: What customers read: what is so, and nothing about us.
 _PUBLIC: Mapping[str, str] = {
@@ -50,7 +50,7 @@ def facts_of(events: Sequence[Event], incident: str, plan: Plan, notice: Notice)
         "standing": f"{_containment(state)} {_trading(state)}".strip(),
         "phase": state.phase or "not begun",
         "venues": ", ".join(f"{name} {held.verdict}" for name, held in sorted(state.venues.items())) or "not asked yet",
-        "cancelled": _cancelled(events),
+        "canceled": _canceled(events),
         "strategies_stopped": str(sum(now == "stopped" for now in state.strategies.values())),
         "exposure": _exposure(_last(events, "exposure.measured")),
         "positions": _positions(_last(events, "positions.reconciled")),
@@ -79,15 +79,15 @@ def public_status(events: Sequence[Event]) -> str:
 def where(room: Event) -> str:
     """How to get into the war room: its channel, and how to join the call."""
     meeting = room.data.get("meeting")
-    call = f", call: {word(meeting.get('join'))}" if isinstance(meeting, Mapping) else ""
+    call = f", call: {word(meeting.get('join'))} (see its topic)" if isinstance(meeting, Mapping) else ""
     return "".join(character for character in f"#{word(room.data.get('name'))}{call}" if character.isprintable())
 
 
 def _headline(events: Sequence[Event], notice: Notice) -> str:
     if notice.kind == "update":
-        return f"update {notice.id.rpartition('.')[2]}"
+        return f"goes on (update {notice.id.rpartition('.')[2]})"
     if notice.kind == "severity":
-        return f"severity is now {notice.severity}"
+        return f"is SEV{notice.severity} now"
     closed = _last(events, "incident.closed")
     if notice.kind == "resolved" and closed:
         return f"is over: {word(closed.data.get('summary') or closed.data.get('resolution'))}"
@@ -116,7 +116,7 @@ def _trading(state: State) -> str:
     return f"Waiting for approval: {waits}." if waits else ""
 
 
-def _cancelled(events: Sequence[Event]) -> str:
+def _canceled(events: Sequence[Event]) -> str:
     """As the report has it: where one kill does not know, nobody knows."""
     counts = [venue.get("cancelled") for event in events if event.kind == "kill.verified"
               for venue in rows(event.data, "venues")]  # fmt: skip

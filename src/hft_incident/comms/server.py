@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
 from typing import NamedTuple, NoReturn
 
 from ansible_collections.hft.incident.plugins.module_utils.chain import Event
@@ -132,6 +133,8 @@ class Server:
         sources = recorded_inventory(self._events)
         if self._policy is None:
             self._policy = self._loaded(sources)
+            if self._policy.site.channels:
+                import_module("apprise")  # once here, or every child would
         return Situation(self._incident, self._policy, sources, self._events, datetime.now(UTC))
 
     def _loaded(self, sources: Sequence[str]) -> Policy:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import requests
 
@@ -34,6 +34,17 @@ MOST_PAGES = 50
 _ZOOM, _ZOOM_API = "https://zoom.us/oauth/token", "https://api.zoom.us/v2/users/me/meetings"
 
 
+class Meeting(NamedTuple):
+    """A call: ``zoom`` with the address to join, or the ``bridge`` with what the site says of it."""
+
+    kind: str
+    join: str
+
+    def told(self) -> dict[str, str]:
+        """For the record. Who has the whole address of a meeting is in it, so that is told in the room alone."""
+        return {"kind": self.kind, "join": self.join.partition("?")[0] if self.kind == "zoom" else self.join}
+
+
 def open_room(site: Site, room: WarRoom, incident: str, *, private: bool, topic: str) -> dict[str, Any]:
     """The data of ``war_room.opened``. ``topic``: what the channel says on top. Raises DeliveryError.
 
@@ -45,14 +56,14 @@ def open_room(site: Site, room: WarRoom, incident: str, *, private: bool, topic:
         client = _client(site, room.slack)
         ident, created = _channel(client, name, private)
         url = f"https://slack.com/app_redirect?channel={ident}"
-        call = f"Call: {meeting['join']}" if meeting else f"No call: {complaint or 'none is configured'}"
+        call = f"Call: {meeting.join}" if meeting else f"No call: {complaint or 'none is configured'}"
         with _slack_words("set the topic of the war room"):
             client.conversations_setTopic(channel=ident, topic=f"{topic[:150]} | {call}"[:250])
         _invite(client, ident, room.slack.invite)
     elif meeting is None:
         raise DeliveryError(complaint or "there is nothing to make a war room of", doubtful=False)
-    return {"name": name, "id": ident, "url": url, "private": private, "meeting": meeting, "created": created,
-            "complaint": complaint}  # fmt: skip
+    return {"name": name, "id": ident, "url": url, "private": private, "created": created, "complaint": complaint,
+            "meeting": meeting.told() if meeting else None}  # fmt: skip
 
 
 def post(site: Site, slack: Slack, ident: str, lines: Sequence[str], through: int, *, again: bool) -> None:
@@ -147,18 +158,17 @@ class _slack_words:  # noqa: N801  # a context manager that reads as the verb it
             raise DeliveryError(f"cannot {self._what}: {type(error).__name__}", doubtful=True) from None
 
 
-def _meeting(room: WarRoom, incident: str) -> tuple[dict[str, str] | None, str | None]:
-    """How to join the call, and what went wrong on the way to it."""
+def _meeting(room: WarRoom, incident: str) -> tuple[Meeting | None, str | None]:
+    """The call, and what went wrong on the way to it."""
     complaint = None
     if room.zoom:
         try:
-            return {"kind": "zoom", "join": _zoom(room.zoom, incident)}, None
+            return Meeting("zoom", _zoom(room.zoom, incident)), None
         except SecretError as error:
             complaint = str(error)
         except (requests.RequestException, ValueError, LookupError, TypeError) as error:
             complaint = f"Zoom gave no meeting: {type(error).__name__}"
-    bridge = {"kind": "bridge", "join": room.bridge} if room.bridge else None
-    return bridge, complaint
+    return (Meeting("bridge", room.bridge) if room.bridge else None), complaint
 
 
 def _zoom(zoom: Zoom, incident: str) -> str:

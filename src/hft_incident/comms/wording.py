@@ -19,11 +19,11 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 #: What a template may name, and what each is in a notice that nobody sends (for `comms --check`, and to test wording).
 EXAMPLE: Mapping[str, str] = {
     "acknowledged": "nobody yet",
-    "cancelled": "30",
+    "canceled": "30",
     "commander": "not named yet",
     "commander_since": "the opening",
     "exposure": "BTC +1.5, ETH -2",
-    "headline": "update 2",
+    "headline": "goes on (update 2)",
     "incident": "inc-20261123T100000Z-exchange_outage-1",
     "next_update": "Next update at 10:15:00 UTC.",
     "opened_at": "2026-11-23 10:00:00 UTC",

@@ -18,7 +18,11 @@ ADDRESS = "127.0.0.1"
 SMTP_USER = "incidents"
 STATUS_PAGE = ZOOM_ACCOUNT = ZOOM_CLIENT = "lab"
 #: Channels of the product that page through PagerDuty, each by a service of its own.
-PAGED = ("paging", "page_backup", "page_management")
+PAGED = ("paging", "page_backup", "page_management", "page_database")
+#: Channels of the product that write mails, each to an address of its own.
+MAILED = ("mail_team", "mail_management", "mail_stakeholders", "legal", "network")
+#: Channels of the product that call a webhook.
+HOOKED = ("tickets", "risk")
 SMS_FROM, SMS_TO = "15550100100", "15550100199"
 
 
@@ -71,10 +75,9 @@ def communications(keys: SinkKeys, sinks: SinkProcess, files: Files) -> dict[str
         "chat": f"slack://{keys.slack_token}/incident-response",
         **paged,
         "desk": f"slack://{keys.slack_webhook}",
-        "mail_management": f"{mail}&to=management@{DOMAIN}",
-        "mail_stakeholders": f"{mail}&to=stakeholders@{DOMAIN}",
-        "sms_security": f"twilio://{keys.twilio_sid}:{keys.twilio_token}@{SMS_FROM}/{SMS_TO}",
-        "hook": f"json://{ADDRESS}:{sinks.webhook_port}/incidents",
+        **{name: f"{mail}&to={name.removeprefix('mail_')}@{DOMAIN}" for name in MAILED},
+        "page_security": f"twilio://{keys.twilio_sid}:{keys.twilio_token}@{SMS_FROM}/{SMS_TO}",
+        **{name: f"json://{ADDRESS}:{sinks.webhook_port}/{name}" for name in HOOKED},
     }
 
     def reference(name: str, secret: str) -> str:
