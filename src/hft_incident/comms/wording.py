@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import NamedTuple
 
-from jinja2 import StrictUndefined, Template, TemplateError, meta
+from jinja2 import StrictUndefined, Template, meta
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 #: What a template may name, and what each is in a notice that nobody sends (for `comms --check`, and to test wording).
@@ -86,8 +86,11 @@ def compiled(subject: str, text: str) -> Wording:
             if unknown:
                 raise BadWordingError(f"{part}: nothing is called {unknown[0]!r}; there are: {', '.join(EXAMPLE)}")
             _template(template).render(EXAMPLE)
-        except TemplateError as error:
-            raise BadWordingError(f"{part}: {str(error.message or error).splitlines()[0]}") from None
+        except BadWordingError:
+            raise
+        except Exception as error:  # noqa: BLE001  # a template is a program, and may fail in every way
+            said = str(error).splitlines()
+            raise BadWordingError(f"{part}: {said[0] if said else type(error).__name__}") from None
     return wording
 
 
