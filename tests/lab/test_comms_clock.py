@@ -75,8 +75,8 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Mapping[int, Told]:
         servers = {severity: stack.enter_context(stage.followed(incident, servers=2))
                    for severity, incident in incidents.items()}  # fmt: skip
         timers = [
-            clock.at(10, lambda: stage.sinks.inject("down", "smtp")),
-            clock.at(20, stage.sinks.clear_faults),
+            clock.at(12, lambda: stage.sinks.inject("down", "smtp")),
+            clock.at(22, stage.sinks.clear_faults),
             *(clock.at(4.5, partial(contain, one)) for one in incidents.values()),
             *(clock.at(13, pair[0].kill) for pair in servers.values()),
             *(clock.at(MINUTES, partial(close, one)) for one in incidents.values()),
