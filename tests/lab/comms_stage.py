@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from slack_sdk import WebClient
 from tests.lab.sinks_host import Sinks, running_sinks
 from tests.lab.waiting import wait_until
 
@@ -33,6 +34,7 @@ class CommsStage:
 
     def __init__(self, folder: Path, sinks: Sinks) -> None:
         self.home = folder / "home"
+        self._sinks = sinks
         self.sinks = sinks.lab
         self.keys = sinks.keys
         self.inventory = self.home / "lab" / "inventory"
@@ -69,11 +71,28 @@ class CommsStage:
             incident.journal.append("alarm.judged", {"real": True, "because": "it is out"})
         return incident
 
+    def words(self) -> list[str]:
+        return [str(BIN / "hft-incident")]
+
+    def environment(self) -> dict[str, str]:
+        """Of a person at a terminal, who has set only where the state lives."""
+        return {**os.environ, "HFT_INCIDENT_HOME": str(self.home)}
+
+    def approve(self, incident: Incident, gate: str, key: Path) -> subprocess.CompletedProcess[str]:
+        words = [*self.words(), "approve", incident.id, gate, "--key", str(key)]
+        return subprocess.run(
+            words, env=self.environment(), capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=PATIENCE_S
+        )
+
+    def slack(self) -> WebClient:
+        """The firm's own way to Slack."""
+        return self._sinks.slack()
+
     def serve(self, incident: Incident, *words: str, **environment: str) -> subprocess.Popen[str]:
         """`hft-incident comms INC` as a process."""
         return subprocess.Popen(
-            [str(BIN / "hft-incident"), "comms", incident.id, *words],
-            env={**os.environ, "HFT_INCIDENT_HOME": str(self.home), **environment},
+            [*self.words(), "comms", incident.id, *words],
+            env={**self.environment(), **environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             stdin=subprocess.DEVNULL,

@@ -61,13 +61,14 @@ class Server:
         self._wake: datetime | None = None
         self._children: set[int] = set()
         self._tried: set[str] | None = None
+        self._asked_at: datetime | None = None
         self._jobs = 0
         self._policy: Policy | None = None
 
     def serve(self) -> Served:
         """What is due now, each job once; returns when all are done or have failed. Raises IncidentError where the
         record cannot be read."""
-        self._tried = set()
+        self._tried, self._asked_at = set(), datetime.now(UTC)
         self._read()
         while self._turn() or self._children:
             self._wait(lambda: not self._children)
@@ -135,7 +136,8 @@ class Server:
             self._policy = self._loaded(sources)
             if self._policy.site.channels:
                 import_module("apprise")  # once here, or every child would
-        return Situation(self._incident, self._policy, sources, self._events, datetime.now(UTC))
+        # One pass is about what was due when it was asked for: it ends, however fast a drill's clock goes.
+        return Situation(self._incident, self._policy, sources, self._events, self._asked_at or datetime.now(UTC))
 
     def _loaded(self, sources: Sequence[str]) -> Policy:
         """A policy that cannot be read is said so loudly and does not silence everything: the table is then ours, which
