@@ -32,14 +32,16 @@ PATIENCE_S = 20.0
 #: Which service each channel of the inventory leads to, and whom it names.
 CHANNELS = {
     "chat": ("slack", "#incident-response"),
-    "paging": ("pagerduty", "paging"),
-    "page_backup": ("pagerduty", "page_backup"),
-    "page_management": ("pagerduty", "page_management"),
     "desk": ("slack", "#trading-desk"),
+    "page_security": ("twilio", "+15550100199"),
+    **{name: ("pagerduty", name) for name in ("paging", "page_backup", "page_management", "page_database")},
+    "mail_team": ("smtp", "team@lab.example"),
     "mail_management": ("smtp", "management@lab.example"),
     "mail_stakeholders": ("smtp", "stakeholders@lab.example"),
-    "sms_security": ("twilio", "+15550100199"),
-    "hook": ("webhook", "/incidents"),
+    "legal": ("smtp", "legal@lab.example"),
+    "network": ("smtp", "network@lab.example"),
+    "tickets": ("webhook", "/tickets"),
+    "risk": ("webhook", "/risk"),
 }
 
 
