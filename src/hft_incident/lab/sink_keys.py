@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .people import DOMAIN, GROUPS
+from .people import DOMAIN, GROUPS, person
 from .state import Files, SinkProcess, write_private
 
 ADDRESS = "127.0.0.1"
@@ -24,6 +24,8 @@ MAILED = ("mail_team", "mail_management", "mail_stakeholders", "legal", "network
 #: Channels of the product that call a webhook.
 HOOKED = ("tickets", "risk")
 SMS_FROM, SMS_TO = "15550100100", "15550100199"
+#: Whom the bot can invite, with their addresses.
+SLACK_USERS: Mapping[str, str] = {f"U_{name.upper()}": person(name) for name in GROUPS}
 
 
 class SinkKeys(NamedTuple):
@@ -97,7 +99,7 @@ def communications(keys: SinkKeys, sinks: SinkProcess, files: Files) -> dict[str
         "war_room": {
             "slack": {
                 "token": reference("slack_token", keys.slack_token),
-                "invite": [f"U_{name.upper()}" for name in GROUPS][:2],
+                "invite": list(SLACK_USERS)[:2],
             },
             "meeting": {
                 "zoom": {

@@ -179,7 +179,9 @@ class Supervisor:
         if self._plan.database:
             commands[DATABASE] = ["hft_incident.lab.database", "--folder", str(self._files.database)]
         if self._plan.sinks:
-            commands[SINKS] = self._sinks_arguments()
+            self._sink_keys.write(self._files.sinks_keys_file)
+            files = ["--keys", str(self._files.sinks_keys_file), "--ca-file", str(self._files.sinks_ca_file)]
+            commands[SINKS] = ["hft_incident.lab.sinks", *files]
         children = {child.name: child for child in self._start(commands)}
         venues = tuple(self._venue_process(children[name]) for name in self._plan.venues)
         database = self._database()
@@ -306,11 +308,6 @@ class Supervisor:
 
     def _venue_arguments(self, name: str, keys: KeyFiles) -> list[str]:
         return ["hft_incident.lab.venues", "--venue", f"{name}={self._plan.venues[name]}", "--keys", str(keys.venue)]
-
-    def _sinks_arguments(self) -> list[str]:
-        self._sink_keys.write(self._files.sinks_keys_file)
-        files = ["--keys", str(self._files.sinks_keys_file), "--ca-file", str(self._files.sinks_ca_file)]
-        return ["hft_incident.lab.sinks", *files]
 
     def _venue_process(self, child: Child) -> VenueProcess:
         report = child.report or {}

@@ -28,7 +28,7 @@ def alerts(sinks: Sinks, key: str) -> list[tuple[str, int]]:
     return [(alert["status"], alert["events"]) for alert in sinks.lab.alerts() if alert["dedup_key"] == key]
 
 
-@pytest.mark.parametrize("service", ["paging", "page_backup", "page_management"])
+@pytest.mark.parametrize("service", ["paging", "page_backup", "page_management", "page_database"])
 def test_apprise_pages_by_the_key_of_each_service(sinks: Sinks, service: str) -> None:
     key = uuid.uuid4().hex
     assert send(f"pagerduty://{sinks.keys.routing_keys[service]}@lab/hft-incident?dedup={key}", "SEV1: call in")

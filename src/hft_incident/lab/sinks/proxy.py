@@ -75,7 +75,7 @@ class _Connection(asyncio.Protocol):
         elif method == "CONNECT":
             self._is_tunnel, self._received = True, b""
             transport.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
-            task = asyncio.ensure_future(self._start_tls(transport, server))
+            task = asyncio.get_running_loop().create_task(self._start_tls(transport, server))
             self._proxy.handovers.add(task)
             task.add_done_callback(self._proxy.handovers.discard)
         else:

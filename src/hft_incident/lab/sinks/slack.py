@@ -19,12 +19,11 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, ClassVar
 
-from ..people import GROUPS, person
+from ..sink_keys import SLACK_USERS
 from .service import Call, Incoming, Json, Reply, Service
 
 API_HOST, HOOK_HOST = "slack.com", "hooks.slack.com"
 BOT, BOT_ID, TEAM = "U0INCIDENTS", "B0INCIDENTS", "T0LAB"
-USERS: Mapping[str, str] = {f"U_{name.upper()}": person(name) for name in GROUPS}
 ALERTS_ROOM, DESK_ROOM = "incident-response", "trading-desk"
 NAME = re.compile(r"[a-z0-9_-]+")
 MAX_NAME, MAX_TOPIC, MAX_TEXT, MAX_ATTACHMENTS = 80, 250, 40_000, 100
@@ -257,7 +256,7 @@ class Slack(Service):
 
     def _lookup_by_email(self, fields: Mapping[str, Any]) -> dict[str, Json]:
         wanted = str(fields.get("email") or "").lower()
-        for user, email in USERS.items():
+        for user, email in SLACK_USERS.items():
             if email == wanted:
                 name = email.partition("@")[0]
                 profile = {"email": email, "real_name": name.title(), "display_name": name}
@@ -313,7 +312,7 @@ def _why_not(user: str, room: Room) -> str | None:
     """The error of inviting them; None where they can be."""
     if user == BOT:
         return "cant_invite_self"
-    if user not in USERS:
+    if user not in SLACK_USERS:
         return "user_not_found"
     return "already_in_channel" if user in room.members else None
 

@@ -54,14 +54,12 @@ class Statuspage(Service):
         document = request.json_object() or {}
         fields = document.get("incident")
         fields = fields if isinstance(fields, dict) else {}
-        incident_id = found["id"] if found else None
         op, work = self._find(request, found, fields)
         return Call(
             op=op,
             work=partial(self._behind_the_key, request, found["page"] if found else "", work),
             target=found["page"] if found else None,
             text=fields.get("body") or fields.get("name"),
-            key=incident_id if incident_id != "unresolved" else None,
             body=document,
         )
 
@@ -131,7 +129,7 @@ class Statuspage(Service):
     def _update(self, number: str, fields: Mapping[str, Any]) -> Reply:
         incident = self._incident(number)
         self._change(incident, fields)
-        return Reply(200, incident)
+        return Reply(200, incident, number)
 
     def _change(self, incident: dict[str, Any], fields: Mapping[str, Any]) -> None:
         """All of it or, where the API refuses it, nothing. Raises Refusal."""
