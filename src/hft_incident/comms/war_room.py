@@ -178,11 +178,12 @@ def _zoom(zoom: Zoom, incident: str) -> str:
     reply = requests.post(_ZOOM, data=asked, auth=(zoom.client_id, secret), timeout=TIMEOUT_S, allow_redirects=False)
     reply.raise_for_status()
     authorized = {"Authorization": f"Bearer {reply.json()['access_token']}"}
-    listed = requests.get(_ZOOM_API, params={"page_size": "300"}, headers=authorized, timeout=TIMEOUT_S)
+    listed = requests.get(_ZOOM_API, params={"type": "scheduled", "page_size": "300"}, headers=authorized, timeout=TIMEOUT_S)
     listed.raise_for_status()
     known = next((row for row in listed.json()["meetings"] if row.get("topic") == incident), None)
     if known is None:
-        wanted = {"topic": incident, "type": 1, "settings": {"join_before_host": True, "waiting_room": False}}
+        # A scheduled one (2): Zoom lists no instant ones, so they could not be found again.
+        wanted = {"topic": incident, "type": 2, "duration": 240, "settings": {"join_before_host": True}}
         made = requests.post(_ZOOM_API, json=wanted, headers=authorized, timeout=TIMEOUT_S)
         made.raise_for_status()
         known = made.json()
