@@ -49,11 +49,13 @@ Draft = tuple[str, Mapping[str, Any]]
 
 
 class Job(NamedTuple):
-    """``name``: of this very job, for good. ``lost``: what to record where an earlier attempt ended in the middle."""
+    """``name``: of this very job, for good. ``lost``: what to record where an earlier attempt ended in the middle.
+    ``is_quick``: there is nothing to it but to put its result on record."""
 
     name: str
     work: Callable[[], Sequence[Draft]]
     lost: Callable[[], Sequence[Draft]]
+    is_quick: bool = False
 
 
 class Situation(NamedTuple):
@@ -122,18 +124,19 @@ def _planning(situation: Situation, incident_type: str) -> Sequence[Draft]:
 
 
 def _telling(situation: Situation, plan: Plan) -> Iterator[Job]:
-    settled: list[Draft] = []
+    """Whatever becomes of a notice on a channel is one job, so that nobody calls off what somebody else is sending."""
     open_notices = unfinished(situation)
     for notice, channel, found in open_notices:
         newer = next((other for other, where, _ in open_notices if _supersedes(other, where, notice, channel)), None)
+        delivery = _delivery(situation, plan, notice, channel, found)
         if why := _never(situation, plan, channel, newer):
-            settled.append((NOT_SENT, {**_about(notice), "channel": channel, "reason": why}))
+            settled = [(NOT_SENT, {**_about(notice), "channel": channel, "reason": why})]
+            yield delivery._replace(work=partial(list, settled), is_quick=True)
         elif notice.gate and not is_allowed(situation.incident, situation.events, notice.gate, situation.now):
-            settled += _waiting(situation, plan, notice, notice.gate)
+            if waits := _waiting(situation, plan, notice, notice.gate):
+                yield Job(f"{notice.id} waits for {notice.gate}", partial(list, waits), _nothing, is_quick=True)
         elif found is None or found.retry_at is None or found.retry_at <= situation.now:
-            yield _delivery(situation, plan, notice, channel, found)
-    if settled:
-        yield Job("settled", partial(list, settled), _nothing)
+            yield delivery
 
 
 def _never(situation: Situation, plan: Plan, channel: str, newer: Notice | None) -> str | None:

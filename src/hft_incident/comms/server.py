@@ -96,7 +96,7 @@ class Server:
         situation = self._situation()
         jobs = jobs_of(situation)
         fresh = [job for job in jobs if self._tried is None or job.name not in self._tried]
-        begun = [self._begin(job) for job in fresh[: MOST_AT_ONCE - len(self._children)]]
+        begun = [self._begin(job) for job in fresh if job.is_quick or len(self._children) < MOST_AT_ONCE]
         ahead = next_due(self._events, situation.now, HORIZON)
         # Jobs that were due are looked at again soon: another server may have one in hand, and die.
         soon = situation.now + timedelta(seconds=1 if jobs else HORIZON.total_seconds())
@@ -118,10 +118,13 @@ class Server:
                 return True
             if current is None:
                 return False
-            claim.begin()
             self._jobs += 1
             if self._tried is not None:
                 self._tried.add(job.name)
+            if current.is_quick:
+                self._record(current.work())
+                return True
+            claim.begin()
             child = os.fork()
             if child == 0:
                 _work(self._incident, claim, current)

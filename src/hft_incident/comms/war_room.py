@@ -178,7 +178,8 @@ def _zoom(zoom: Zoom, incident: str) -> str:
     reply = requests.post(_ZOOM, data=asked, auth=(zoom.client_id, secret), timeout=TIMEOUT_S, allow_redirects=False)
     reply.raise_for_status()
     authorized = {"Authorization": f"Bearer {reply.json()['access_token']}"}
-    listed = requests.get(_ZOOM_API, params={"type": "scheduled", "page_size": "300"}, headers=authorized, timeout=TIMEOUT_S)
+    asked = {"type": "scheduled", "page_size": "300"}
+    listed = requests.get(_ZOOM_API, params=asked, headers=authorized, timeout=TIMEOUT_S)
     listed.raise_for_status()
     known = next((row for row in listed.json()["meetings"] if row.get("topic") == incident), None)
     if known is None:

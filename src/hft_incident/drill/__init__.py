@@ -12,22 +12,25 @@ import json
 import random
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 from ansible_collections.hft.incident.plugins.module_utils.chain import Event
 from ansible_collections.hft.incident.plugins.module_utils.errors import EXIT_CODES, IncidentError, UsageError
+from ansible_collections.hft.incident.plugins.module_utils.follower import end_all
 from ansible_collections.hft.incident.plugins.module_utils.incident import find, home_directory
 
 from ..approval import approve
 from ..catalog import did_you_mean, lookup
+from ..comms.plan import TIME_SCALE
 from ..lab.errors import LabError
 from ..lab.lab import Lab, running_lab
 from ..outcome import Outcome
 from ..progress import View, watching
 from ..responder import respond, resume
-from . import exchange_outage, system_crash
+from . import exchange_outage, system_crash, told
 from .scenario import Scenario, Seen, running_strategies, wait, wait_quietly
 from .score import Drilled, Score, score, sheet, table
 
@@ -75,8 +78,10 @@ def drill(incident_type: str, fault: str, home: Path, view: View) -> Score:
     """One drill in a lab of its own under ``home``; raises LabError where the lab does not play its part."""
     lookup(incident_type)
     make = FAULTS[incident_type][fault]
-    view.step(f"starting the lab for {incident_type}, {fault}: seven venues, a database and a trading system")
-    with running_lab(home, restart=make.restart, restart_s=make.restart_s) as lab:
+    view.step(
+        f"starting the lab for {incident_type}, {fault}: seven venues, a database, a trading system, message sinks"
+    )
+    with running_lab(home, restart=make.restart, restart_s=make.restart_s, sinks=True) as lab, _told_to_nobody(home):
         scenario = make(lab)
         books = [lab.venues[name] for name in scenario.venues()]
         wait(
@@ -92,7 +97,9 @@ def drill(incident_type: str, fault: str, home: Path, view: View) -> Score:
         outcome = _response(incident_type, scenario, lab, view)
         if outcome.outcome == "done":
             wait_quietly(lambda: any(venue.truth().open_orders for venue in books))
+            told.wait_until_told(lab, outcome.incident)
         events = find(outcome.incident, home).journal.events()
+        people = told.line(lab, outcome.incident, events, datetime.now(UTC))
         return score(
             Drilled(
                 type=incident_type,
@@ -104,7 +111,7 @@ def drill(incident_type: str, fault: str, home: Path, view: View) -> Score:
                 after=running_strategies(lab) if outcome.outcome == "done" else frozenset(),
                 events=events,
                 outcome=outcome,
-                own_lines=scenario.lines(Seen(alert_at, events, outcome)),
+                own_lines=[*scenario.lines(Seen(alert_at, events, outcome)), people],
             )
         )
 
@@ -118,7 +125,7 @@ def _response(incident_type: str, scenario: Scenario, lab: Lab, view: View) -> O
 
     outcome = respond(
         incident_type,
-        inputs=scenario.inputs,
+        inputs={**scenario.inputs, TIME_SCALE: str(told.TIME_SCALE)},
         inventory=str(lab.inventory),
         home=lab.home,
         on_event=heard,
@@ -147,6 +154,15 @@ def _waiting_gate(events: Sequence[Event]) -> str | None:
         if event.kind == "run.started":
             break
     return None
+
+
+@contextmanager
+def _told_to_nobody(home: Path) -> Iterator[None]:
+    """What is left of a drill when it is over follows nobody any more."""
+    try:
+        yield
+    finally:
+        end_all(home)
 
 
 def _new_home() -> Path:
