@@ -43,6 +43,8 @@ APPROVERS = ("alice", "bob")
 PATIENCE_S = 120.0
 
 
+#: Events that come when they come.
+APART = ("venue.reported", "venue.watched", "communications.", "notice.", "war_room.", "pnl.measured")
 AnyStage = TypeVar("AnyStage", bound="Stage")
 
 
@@ -70,8 +72,9 @@ class Ran(NamedTuple):
 
     @property
     def kinds(self) -> list[str]:
-        """What happened, in order; what is said again while it waits, and how often, is a matter of time."""
-        return [event.kind for event in self.events if event.kind not in ("venue.reported", "venue.watched")]
+        """What happened, in order; what is said again while it waits, and what people are told meanwhile, is a matter of
+        time."""
+        return [event.kind for event in self.events if not event.kind.startswith(APART)]
 
     def data(self, kind: str) -> list[Mapping[str, Any]]:
         return [event.data for event in self.events if event.kind == kind]

@@ -23,7 +23,7 @@ from ansible_collections.hft.incident.plugins.module_utils.redaction import iso_
 from ansible_collections.hft.incident.plugins.module_utils.severity_rules import load as severity_rules
 
 from ..metrics import instant, nature, number
-from ..notices import FAILED, NOT_SENT, SENT, WITHHELD, Delivery, Notice, deliveries, schedule
+from ..notices import FAILED, NOT_SENT, SENT, WITHHELD, Delivery, Notice, deliveries, schedule, turns_of
 from ..record import sentence
 from ..report_sections import KEY_KINDS
 from .channels import DeliveryError, is_configured, send, take_way_out
@@ -75,7 +75,8 @@ def jobs_of(situation: Situation) -> list[Job]:
         return []
     plan = plan_of(situation.events)
     if plan is None:
-        return [Job("plan", partial(_planning, situation, state.type), _nothing)]
+        begun = state.is_open and _plan_due(situation) <= situation.now
+        return [Job("plan", partial(_planning, situation, state.type), _nothing)] if begun else []
     found = [*_telling(situation, plan), *_meeting(situation, plan, state)]
     return [*found, *_measuring(situation, plan, state)]
 
@@ -84,7 +85,7 @@ def wakes_of(situation: Situation) -> list[datetime]:
     """When something is to be done that no new event would tell of: attempts to repeat, the next figures."""
     plan = plan_of(situation.events)
     if plan is None:
-        return []
+        return [_plan_due(situation)]
     retries = [found.retry_at for found in deliveries(situation.events).values() if found.state == "failed"]
     rooms = [instant(event.data.get("retry_at")) for event in situation.events if event.kind == ROOM_FAILED][-1:]
     return [at for at in (*retries, *rooms, _next_measure(situation, plan), _room_due(situation, plan)) if at]
@@ -107,6 +108,15 @@ def _is_open(found: Delivery | None) -> bool:
 
 def _nothing() -> Sequence[Draft]:
     return []
+
+
+def _plan_due(situation: Situation) -> datetime:
+    """When there is something to plan: it is judged real, or nobody has judged it for a while."""
+    turns = list(turns_of(situation.events))
+    policy = situation.policy
+    if not turns or any(turn.kind == "judged" for turn in turns):
+        return situation.now
+    return turns[0].at + timedelta(seconds=policy.unjudged_for_s / policy.time_scale)
 
 
 def _planning(situation: Situation, incident_type: str) -> Sequence[Draft]:
