@@ -27,8 +27,11 @@ from ansible_collections.hft.incident.plugins.module_utils.journal import make_p
 from . import record
 from .metrics import Metrics, measure
 from .record import EvidenceFound
+from .report_chart import Chart, chart
+from .report_impact import series
 from .report_picture import Picture, picture
-from .report_sections import Section, sections, shown
+from .report_sections import sections
+from .report_tables import Section, shown
 
 #: A longer line is cut in the appendix, which says so; the journal has all of it.
 LINE_LIMIT = 20_000
@@ -63,6 +66,7 @@ class Report(NamedTuple):
     draft: bool
     banners: tuple[Banner, ...]
     picture: Picture | None
+    chart: Chart | None
     sections: tuple[Section, ...]
     questions: tuple[str, ...]
     verification: Verification
@@ -159,6 +163,7 @@ def compose(
         draft,
         tuple(Banner(banner.tone, record.plain(banner.text)) for banner in banners),
         picture(events),
+        chart(events, series(events)),
         tuple(sections(events, metrics)),
         QUESTIONS,
         found,
