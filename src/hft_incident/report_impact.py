@@ -21,7 +21,7 @@ from .report_tables import NOT_KNOWN, Row, Table, clock, day_of, of, seconds, sh
 
 #: Minutes after the opening that are shown one by one, and how many make a row after them.
 BY_MINUTE, THEN_BY = 60, 10
-RULE = f"The last measurement of each minute; {BY_MINUTE} minutes after the opening, of every {THEN_BY} minutes."
+RULE = f"The last measurement of each minute; from {BY_MINUTE} minutes after the opening on, of every {THEN_BY}."
 #: More assets than this beside each other would not fit on paper.
 ASSETS_A_TABLE = 5
 #: A position that differs, an entry price that differs, an order that we believe open and the venue does not list.
@@ -190,8 +190,12 @@ def _not_in_it(event: Event) -> str:
     for leg in rows(event.data, "not_netted"):
         told.append(" ".join(shown(leg.get(name)) for name in ("exchange", "symbol", "qty", "unit")))
     if not told:
-        return "nothing" if event.data.get("partial") is False else NOT_KNOWN
-    return shown("; ".join(told))
+        return "" if event.data.get("partial") is False else NOT_KNOWN
+    return _joined(told)
+
+
+def _joined(told: Sequence[str]) -> str:
+    return shown("; ".join(told)) if told else ""
 
 
 def _pnl(events: Sequence[Event]) -> Table:
@@ -211,7 +215,7 @@ def _pnl_measured(event: Event, day: str) -> Row:
         if system.get("unrealized_usd") is None
     ]
     total = event.data.get("total_usd")
-    cells = (clock(event.at, day), "the trading systems", shown(total), "", "", shown("; ".join(silent) or "nothing"))
+    cells = (clock(event.at, day), "the trading systems", shown(total), "", "", _joined(silent))
     return Row(cells, (event.seq,), "bad" if silent or total is None else "")
 
 
@@ -228,7 +232,7 @@ def _pnl_reconciled(event: Event, day: str) -> Row:
         for row in rows(pnl, "not_compared")
     ]
     figures = (shown(pnl.get(name)) for name in ("ours_usd", "venue_usd", "compared"))
-    cells = (clock(event.at, day), "a reconciliation", *figures, shown("; ".join(silent) or "nothing"))
+    cells = (clock(event.at, day), "a reconciliation", *figures, _joined(silent))
     return Row(cells, (event.seq,), "bad" if silent else "")
 
 

@@ -85,7 +85,9 @@ def lanes(told: Sequence[Told], top: float) -> dict[tuple[str, str], Lane]:
     placed = {}
     for place, (audience, channel) in enumerate(keys):
         at = min(place, MAX_LANES - 1)
-        name = "more" if len(keys) > MAX_LANES and at == MAX_LANES - 1 else f"{audience} · {channel}".replace("_", " ")
+        name = " · ".join(filter(None, (audience.replace("_", " "), channel)))
+        if len(keys) > MAX_LANES and at == MAX_LANES - 1:
+            name = "more"
         placed[audience, channel] = Lane(round(top + at * LANE, 1), short(plain(name)))
     return placed
 
@@ -97,7 +99,7 @@ def signs(told: Sequence[Told], scale: Scale, placed: dict[tuple[str, str], Lane
 
 
 def _key(one: Told) -> tuple[str, str]:
-    return one.audience, "no channel" if one.channel is None else one.channel
+    return one.audience, one.channel or ""
 
 
 def _sign(one: Told, due: datetime, scale: Scale, y: float) -> Sign:
