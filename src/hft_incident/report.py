@@ -30,8 +30,10 @@ from .record import EvidenceFound
 from .report_chart import Chart, chart
 from .report_impact import series
 from .report_picture import Picture, picture
+from .report_scale import LEFT, MARGIN, WIDTH
 from .report_sections import sections
 from .report_tables import Section, shown
+from .whole_file import write_whole
 
 #: A longer line is cut in the appendix, which says so; the journal has all of it.
 LINE_LIMIT = 20_000
@@ -210,16 +212,7 @@ def _place(path: Path, text: str) -> Path | None:
             name for n in range(1, 10_000) if not (name := path.with_suffix(f".kept-{n}{path.suffix}")).exists()
         )
         os.rename(path, kept)
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600), "wb") as file:
-            file.write(body)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(draft, path)
-    except BaseException:
-        draft.unlink(missing_ok=True)
-        raise
+    write_whole(path, body)
     return kept
 
 
@@ -251,6 +244,7 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
     )
     pages.filters["md"] = _escape_markdown
+    pages.globals |= {"left": LEFT, "right": WIDTH - MARGIN}
     return pages
 
 

@@ -9,16 +9,20 @@ is shown as that.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Literal, NamedTuple
 
 from ansible_collections.hft.incident.plugins.module_utils.chain import Event
+from ansible_collections.hft.incident.plugins.module_utils.redaction import iso_utc
 
-from .metrics import number, word
+from .comms.plan import Plan, plan_of
+from .metrics import instant, number, word
+from .notices import Notice, schedule
 from .record import plain
 from .report_tables import NOT_KNOWN, Row, Table, clock, day_of, of, seconds, shown, since
 
-Standing = Literal["sent", "late", "failed", "withheld", "not_sent", "silent"]
+Standing = Literal["sent", "late", "failed", "withheld", "not_sent", "silent", "due"]
 #: What a person reads, and how it looks.
 STANDINGS: dict[Standing, tuple[str, str]] = {
     "sent": ("sent", "good"),
@@ -26,7 +30,8 @@ STANDINGS: dict[Standing, tuple[str, str]] = {
     "failed": ("failed, retrying", "bad"),
     "withheld": ("withheld", ""),
     "not_sent": ("NOT SENT", "bad"),
-    "silent": ("due, nothing on record", "bad"),
+    "silent": ("DUE, nothing on record", "bad"),
+    "due": ("due, not late yet where the record ends", ""),
 }
 _KINDS: dict[str, Standing] = {
     "notice.sent": "sent",
@@ -35,11 +40,13 @@ _KINDS: dict[str, Standing] = {
     "notice.not_sent": "not_sent",
 }
 PAGE = "page"
+_NOBODY = "No notice is on record: nobody was told by this tool."
 
 
 class Told(NamedTuple):
     """One notice on one channel, as it stands where the record ends. ``channel`` None: it never came to one. ``lines``:
-    the plan, every failure and delay, and the line that decides; ``deciding``: the last of them."""
+    the plan, what it follows from, every failure and delay, and the line that decides; ``deciding``: the last of
+    them."""
 
     notice: str
     channel: str | None
@@ -57,9 +64,12 @@ class Told(NamedTuple):
 
 
 def told(events: Sequence[Event]) -> list[Told]:
-    """Every notice of the record on every channel, in the order in which they were due."""
-    plan = [event.seq for event in of(events, "communications.planned")[:1]]
-    found = [_told(*fate, plan) for fate in _fates(events)]
+    """Every notice of the record, and every one that was due before it ended, on every channel, the earliest first."""
+    plan, now = plan_of(events), max((moment for event in events if (moment := instant(event.at))), default=None)
+    due = {notice.id: notice for notice in _due(events, now)} if now else {}
+    found = [_told(*fate, _origin(plan, due.get(fate[0]))) for fate in _fates(events)]
+    if plan and now:
+        found += _unanswered(plan, due, found, now)
     return sorted(found, key=lambda one: (one.due_at, one.audience, one.channel or ""))
 
 
@@ -85,7 +95,46 @@ def _fates(events: Sequence[Event]) -> Iterator[tuple[str, str | None, list[Even
             yield notice, channel, sorted([*nowhere, *lines], key=lambda event: event.seq)
 
 
-def _told(notice: str, channel: str | None, lines: Sequence[Event], plan: Sequence[int]) -> Told:
+def _due(events: Sequence[Event], now: datetime) -> list[Notice]:
+    try:
+        return schedule(events, now)
+    except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError):
+        return []  # an altered plan or line, which `verify` tells: the rows of what is on record stay
+
+
+def _origin(plan: Plan | None, notice: Notice | None) -> tuple[int, ...]:
+    """The lines that a notice follows from: the plan's, and that of what happened."""
+    lines = (plan.line if plan else None, notice.line if notice else None)
+    return tuple(dict.fromkeys(line for line in lines if line is not None))
+
+
+def _unanswered(plan: Plan, due: Mapping[str, Notice], found: Sequence[Told], now: datetime) -> Iterator[Told]:
+    """What was due and nothing is on record of: on a channel, or, where it came to none, at all."""
+    known = {(one.notice, one.channel) for one in found}
+    for notice in due.values():
+        if (notice.id, None) in known:
+            continue
+        late = (now - notice.due_at).total_seconds() > plan.late_after_s / plan.time_scale
+        for channel in notice.channels or (None,):
+            if (notice.id, channel) not in known:
+                yield Told(
+                    notice.id,
+                    channel,
+                    "silent" if late else "due",
+                    notice.audience,
+                    notice.kind,
+                    str(notice.severity),
+                    iso_utc(notice.due_at),
+                    None,
+                    None,
+                    "",
+                    "",
+                    _origin(plan, notice),
+                    notice.line,
+                )
+
+
+def _told(notice: str, channel: str | None, lines: Sequence[Event], origin: Sequence[int]) -> Told:
     """What is final counts, whatever a second server said afterwards: that it was sent, else that it will not be."""
     final = (event for kind in ("notice.sent", "notice.not_sent") for event in lines if event.kind == kind)
     decides = next(final, lines[-1])
@@ -107,7 +156,7 @@ def _told(notice: str, channel: str | None, lines: Sequence[Event], plan: Sequen
         number(data.get("late_s")) if decides.kind == "notice.sent" else None,
         shown(attempts[-1]) if attempts else "",
         _why(decides),
-        (*plan, *(event.seq for event in known)),
+        tuple(dict.fromkeys((*origin, *(event.seq for event in known)))),
         decides.seq,
     )
 
@@ -124,19 +173,20 @@ def _why(event: Event) -> str:
 
 
 def _summary(found: Sequence[Told]) -> Table:
-    rows = []
+    """How many stand how; those of which nothing is on record are no lines that could be counted, so none are."""
+    told = []
     for standing, (says, tone) in STANDINGS.items():
         lines = tuple(one.deciding for one in found if one.standing == standing)
         if lines:
-            rows.append(Row((says, str(len(lines))), lines, tone))
-    missing = "No notice is on record: nobody was told by this tool."
-    return Table("Told or not", ("Notices", "How many, by channel"), tuple(rows), missing)
+            counted = standing not in ("silent", "due")
+            told.append(Row((says, str(len(lines)) if counted else "see below"), tuple(dict.fromkeys(lines)), tone))
+    return Table("Told or not", ("Notices", "How many, by channel"), tuple(told), _NOBODY)
 
 
 def _notices(found: Sequence[Told], day: str) -> Table:
     columns = ("Audience", "Kind", "Sev.", "Channel", "Due (UTC)", "Sent (UTC)", "Late by", "Attempts", "State")
     rows = tuple(_row(one, day, one.audience.replace("_", " "), one.kind, one.severity) for one in found)
-    return Table("Notices due and sent", columns, rows, "No notice is on record: nobody was told by this tool.")
+    return Table("Notices due and sent", columns, rows, _NOBODY)
 
 
 def _pages(found: Sequence[Told], day: str) -> Table:

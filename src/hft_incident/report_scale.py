@@ -17,9 +17,9 @@ from ansible_collections.hft.incident.plugins.module_utils.chain import Event
 from .metrics import instant
 
 #: ``LEFT`` leaves room for the names of the rows.
-WIDTH, LEFT, MARGIN = 1000.0, 150.0, 12.0
+WIDTH, LEFT, MARGIN = 1000.0, 190.0, 12.0
 #: A name longer than this does not fit there.
-NAME_LIMIT = 24
+NAME_LIMIT = 28
 
 Timed = tuple[datetime, Event]
 

@@ -3,68 +3,64 @@
 # SPDX-License-Identifier: Apache-2.0
 """The record of a whole severity 1 incident of 35 minutes, at fixed times: an exchange outage that gets worse.
 
-One mail server is down for ten minutes, the status page is not configured, customers wait for Legal.
+Its notices are those of the shipped policy. One mail server is down for ten minutes, the status page is not configured,
+stakeholders wait for Legal, and nobody served one notice.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 from tests.unit.test_metrics import Told, at, journal, kill, phase, strategies
 
 from ansible_collections.hft.incident.plugins.module_utils.chain import Event
+from ansible_collections.hft.incident.plugins.module_utils.severity_rules import load as severity_rules
+from hft_incident.comms.plan import planned
+from hft_incident.comms.policy import shipped
+from hft_incident.notices import Notice, schedule
 
-RAISED, CONTAINED, RESTORED, RESOLVED = 240.0, 13.1, 1875.0, 2100.0
-#: Audience, its channels, seconds after the start of its updates, until.
-_UPDATED = (("trading_desk", ("desk",), 300, RESTORED), ("management", ("mail", "chat"), 900, RESOLVED),
-            ("status_page", (None,), 900, RESOLVED))  # fmt: skip
-#: While the mail server is down nothing goes out there.
+RAISED, RESTORED, RESOLVED = 240.0, 1875.0, 2100.0
+#: Seconds after the opening in which no mail goes out.
 MAIL_DOWN = (850.0, 1450.0)
+NOT_CONFIGURED, FORGOTTEN, GATED = ("status_page",), "on_call.severity.1", "stakeholders.first"
+_START = datetime.fromisoformat(at(0))
 
 
-def _notice(audience: str, kind: str, due: float, number: int | None = None, severity: int = 1) -> dict[str, Any]:
-    name = f"{audience}.{kind}" if number is None else f"{audience}.{kind}.{number}"
-    return {"notice": name, "audience": audience, "kind": kind, "severity": severity, "due_at": at(due)}
+def _plan() -> dict[str, Any]:
+    plan = planned(shipped(), severity_rules(), "exchange_outage", {})
+    gate = {"gate": "public_disclosure"}
+    return {**plan, "rows": [{**row, **(gate if row["audience"] == "stakeholders" else {})} for row in plan["rows"]]}
 
 
-def _delivered(notice: dict[str, Any], due: float, channel: str | None) -> list[Told]:
-    """What the server wrote of one notice on one channel."""
-    if channel is None:
-        return [(due + 0.1, "notice.not_sent", {**notice, "channel": None, "reason": "no channel is configured"})]
-    told: list[Told] = []
-    sent, attempt = due + 0.4, 1
-    while channel == "mail" and MAIL_DOWN[0] <= sent < MAIL_DOWN[1]:
-        again = sent + 30 * 2 ** min(attempt, 2)
-        told.append((sent, "notice.failed", {**notice, "channel": channel, "attempt": attempt,
-                     "error": "mail.example: connection refused", "retry_at": at(again)}))  # fmt: skip
-        sent, attempt = again, attempt + 1
-    late_s = round(sent - due, 3)
-    sentence = {"subject": f"{notice['kind']}: exchange outage at okx", "text": "…", "attempt": attempt}
-    told.append((sent, "notice.sent", {**notice, "channel": channel, "late_s": late_s, "late": late_s > 60, **sentence}))
-    return told
+def _delivered(notice: Notice) -> Iterator[Told]:
+    """What a server writes of one notice."""
+    due = (notice.due_at - _START).total_seconds()
+    said = {"notice": notice.id, "audience": notice.audience, "kind": notice.kind, "severity": notice.severity,
+            "due_at": at(due)}  # fmt: skip
+    if notice.id == GATED:
+        yield due + 0.2, "notice.withheld", {**said, "gate": notice.gate, "reason": "Legal has not said yes"}
+    for channel in () if notice.id in (FORGOTTEN, GATED) else notice.channels:
+        if channel in NOT_CONFIGURED:
+            reason = f"there is no channel {channel}"
+            yield due + 0.1, "notice.not_sent", {**said, "channel": channel, "reason": reason}
+        else:
+            yield from _sent(said, due, channel)
 
 
-def _notices() -> list[Told]:
-    told = _delivered(_notice("trading_desk", "first", 0, severity=2), 0, "desk")
-    for channel in ("mail", "chat"):
-        told += _delivered(_notice("management", "first", 30, severity=2), 30, channel)
-    told += _delivered(_notice("status_page", "first", 300), 300, None)
-    for audience, channel in (("trading_desk", "desk"), ("management", "mail"), ("management", "chat")):
-        told += _delivered(_notice(audience, "severity", RAISED, 1), RAISED, channel)
-    for person, due in (("alice", 0.0), ("bob", 120.0)):
-        page = {**_notice("on_call", "page", due, severity=2), "notice": f"on_call.page.{person}"}
-        told += _delivered(page, due, "pager")
-    withheld = _notice("customers", "first", 600)
-    told.append((600.2, "notice.withheld", {**withheld, "gate": "public_disclosure", "reason": "Legal has not said yes"}))
-    for audience, channels, every, until in _UPDATED:
-        for number, due in enumerate(range(every, int(until), every), 1):
-            for channel in channels:
-                told += _delivered(_notice(audience, "update", due, number), due, channel)
-    for kind, due in (("contained", CONTAINED), ("restored", RESTORED)):
-        told += _delivered(_notice("trading_desk", kind, due), due, "desk")
-    for audience, channel in (("trading_desk", "desk"), ("management", "mail"), ("management", "chat")):
-        told += _delivered(_notice(audience, "resolved", RESOLVED), RESOLVED, channel)
-    return told
+def _sent(said: dict[str, Any], due: float, channel: str) -> Iterator[Told]:
+    """On one channel, as often as it takes."""
+    now, attempt = due + 0.4, 1
+    while channel.startswith("mail") and MAIL_DOWN[0] <= now < MAIL_DOWN[1]:
+        again = now + 30 * 2 ** min(attempt, 2)
+        yield now, "notice.failed", {**said, "channel": channel, "attempt": attempt, "retry_at": at(again),
+                                     "error": "mail.example: connection refused"}  # fmt: skip
+        now, attempt = again, attempt + 1
+    late_s = round(now - due, 3)
+    text = {"subject": f"SEV{said['severity']} exchange outage: {said['kind']}", "text": "…"}
+    yield now, "notice.sent", {**said, "channel": channel, "attempt": attempt, "late_s": late_s, "late": late_s > 60,
+                               **text}  # fmt: skip
 
 
 def _exposure(second: float) -> dict[str, Any]:
@@ -78,7 +74,8 @@ def _exposure(second: float) -> dict[str, Any]:
          "legs": []}
         for asset, stable, a_net, a_gross in (
             ("BTC", False, net, gross), ("ETH", False, f"{12.5 - 0.3 * minute:.2f}", "40.25"),
-            ("SOL", False, f"{310 - 8 * minute:.1f}", "912.5"), ("USDT", True, f"{250000 - 1200 * minute:.2f}", "250000"))
+            ("SOL", False, f"{310 - 8 * minute:.1f}", "912.5"),
+            ("USDT", True, f"{250000 - 1200 * minute:.2f}", "250000"))
     ]  # fmt: skip
     unknown = {"okx": "no answer within 5 s"} if okx_is_silent else {}
     return {"partial": okx_is_silent, "assets": assets, "not_netted": [], "unknown": unknown}
@@ -116,8 +113,7 @@ _RAISED = {"severity": 1, "before": 2, "by": "rules", "rule": "exposure_unhedged
 _STORY: list[Told] = [
     (0, "incident.opened", {"type": "exchange_outage", "check": False, "severity": 2, "inputs": _INPUTS,
                             "assessment": _WHY, "inventory": ["/etc/hft-incident/inventory"]}),
-    (0.05, "communications.planned", {"type": "exchange_outage", "time_scale": 1.0, "grace_s": 60, "rows": [
-        {"severity": 1, "audience": name} for name in ("trading_desk", "management", "status_page", "customers")]}),
+    (0.05, "communications.planned", _plan()),
     (0.2, "run.started", {"run": "r1", "playbook": "exchange_outage.yml", "pid": 4711, "check": False}),
     (0.4, "phase.entered", {"phase": "detect", "play": "Detect: is it real?"}),
     (2.0, "alarm.judged", {"real": True, "because": "okx answers no request, every other venue does"}),
@@ -176,4 +172,7 @@ def long_incident() -> list[Event]:
     for minute in range(36):
         second = 60.0 * minute + 21
         measured += [(second, "exposure.measured", _exposure(second)), (second + 1, "pnl.measured", _pnl(second))]
-    return journal(*sorted([*_STORY, *_notices(), *measured], key=lambda told: told[0]))
+    story = [*_STORY, *measured]
+    due = schedule(journal(*story), datetime.fromisoformat(at(RESOLVED + 20)))
+    told = [line for notice in due for line in _delivered(notice)]
+    return journal(*sorted([*story, *told], key=lambda line: line[0]))

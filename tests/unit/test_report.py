@@ -29,7 +29,8 @@ from hft_incident import record, report
 from hft_incident.commands import run_command
 from hft_incident.metrics import instant, later, measure
 from hft_incident.report_picture import picture
-from hft_incident.report_sections import Row, Table, seconds, sections
+from hft_incident.report_sections import sections
+from hft_incident.report_tables import Row, Table, seconds
 
 FOUND = Verification("intact", 1, 1, GENESIS, None, "intact")
 HOSTILE = (
