@@ -31,7 +31,7 @@ HEADING = "Action items"
 #: By these names, in whatever order; people may add columns of their own.
 ACTION, OWNER, DUE, DONE = "action", "owner", "due", "done"
 _HEADING = re.compile(rf"#+\s*{HEADING}\s*#*\s*")
-_RULE = re.compile(r"\s*:?-+:?\s*")
+_RULE = re.compile(r"[\s|:]*-[-\s|:]*")
 #: Up to the next bar that is none of the text.
 _CELL = re.compile(r"((?:\\.|[^|])*)(?:\||$)")
 _MARKUP = re.compile(
@@ -109,7 +109,9 @@ def issues_in(page: str, incident: str, events: Sequence[Event], where: str) -> 
         title, _, more = row[ACTION].partition("\n")
         body = f"{more.strip()}\n\n".lstrip() + f"Action item {number} of the post-mortem of {incident}."
         done = (DONE,) if row.get(DONE) else ()
-        yield Issue(title.strip(), body, row[OWNER].removeprefix("@"), row[DUE], (*labels, *done), incident, number)
+        yield Issue(
+            title.strip(), body, plain(row[OWNER]).removeprefix("@"), row[DUE], (*labels, *done), incident, number
+        )
 
 
 def _faults(row: Mapping[str, str]) -> Iterator[str]:
@@ -139,17 +141,15 @@ def _labels(events: Sequence[Event]) -> tuple[str, ...]:
 
 def _rows(page: str, where: str) -> Iterator[dict[str, str]]:
     """The table's rows by the names of its columns, which are in small letters."""
-    lines = iter(page.splitlines())
+    lines = iter(page.split("\n"))
     if not any(_HEADING.fullmatch(line.strip()) for line in lines):
         raise UsageError(f"{where} has no heading {HEADING!r}: name a report in Markdown with --from FILE")
     head, rule = next((line for line in lines if line.strip()), ""), next(lines, "")
     columns = [cell.lower() for cell in _cells(head)]
     missing = [name.capitalize() for name in (ACTION, OWNER, DUE) if name not in columns]
-    if missing or not all(_RULE.fullmatch(cell) for cell in _cells(rule)):
-        lacking = f"without the column {' or '.join(missing)}" if missing else "not in one piece"
-        raise UsageError(
-            f"{where}: the table under {HEADING!r} is {lacking}; its head is | Action | Owner | Due | Done |"
-        )
+    if missing or not _RULE.fullmatch(rule):
+        fault = f"lacks {' and '.join(missing)}" if missing else "is not in one piece"
+        raise UsageError(f"{where}: the table under {HEADING!r} {fault}; its head is | Action | Owner | Due | Done |")
     for line in lines:
         if not line.strip().startswith("|"):
             return
@@ -159,7 +159,13 @@ def _rows(page: str, where: str) -> Iterator[dict[str, str]]:
 
 def _cells(line: str) -> list[str]:
     """The cells of a row as text: what Markdown escapes is itself again."""
-    return [_MARKUP.sub(_said, cell.strip()) for cell in _CELL.findall(line.strip().removeprefix("|"))[:-1]]
+    found = _CELL.findall(line.strip().removeprefix("|"))[:-1]
+    return [_plain(_MARKUP.sub(_said, cell.strip())).strip() for cell in found]
+
+
+def _plain(text: str) -> str:
+    """Its lines without control characters, an escaped one included."""
+    return "\n".join(map(plain, text.split("\n")))
 
 
 def _said(found: re.Match[str]) -> str:
@@ -169,7 +175,7 @@ def _said(found: re.Match[str]) -> str:
 
 def _read(path: Path, incident: Incident) -> str:
     try:
-        return "\n".join(map(plain, path.read_text(encoding="utf-8").splitlines()))
+        return _plain(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         mend = f"make one with `hft-incident report {incident.id}`, or name yours with --from FILE"
         raise UsageError(f"there is no report at {path}: {mend}") from None

@@ -525,7 +525,7 @@ _COMMANDS: Mapping[str, Command] = {
     "actions": Command(
         "The action items that people wrote into the report, as issues for a tracker: title, body, assignee, due_on,\n"
         "labels. Each needs an owner and a due date (exit 2, naming the row); nothing is exported before that.",
-        f"hft-incident actions {_INCIDENT} --from ./post-mortems/{_INCIDENT}.md --format csv --output issues.csv",
+        f"hft-incident actions {_INCIDENT} --format csv --output issues.csv",
         _declare_actions,
         _actions,
     ),

@@ -222,7 +222,7 @@ def _is_ours(content: bytes) -> bool:
     return found is not None and hashlib.sha256(content[: found.start()]).hexdigest().encode() == found[1]
 
 
-def _escape_markdown(value: object) -> str:
+def escape_markdown(value: object) -> str:
     """Text that is only text in Markdown, in a table too: no markup, no HTML, no link that writes itself."""
     text = record.plain(str(value)).replace("&", "&amp;")
     text = _MARKDOWN.sub(lambda found: _ENTITIES.get(found[0], f"\\{found[0]}"), text)
@@ -243,7 +243,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    pages.filters["md"] = _escape_markdown
+    pages.filters["md"] = escape_markdown
     pages.globals |= {"left": LEFT, "right": WIDTH - MARGIN}
     return pages
 
