@@ -517,7 +517,8 @@ _COMMANDS: Mapping[str, Command] = {
     "report": Command(
         "The draft of a post-mortem, as Markdown and as one HTML file that needs no network: what the record says,\n"
         "each row with its lines of the journal, and empty places for people. Made anew each time; a page that people\n"
-        "have changed is kept beside the new one. Exit codes as `verify`.",
+        "have changed is kept beside the new one. For one that is resolved also the invitation to the review, within\n"
+        "48 hours, as a calendar file. Exit codes as `verify`.",
         f"hft-incident report {_INCIDENT} --output ./post-mortems",
         _declare_report,
         _report,

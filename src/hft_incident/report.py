@@ -33,6 +33,7 @@ from .report_picture import Picture, picture
 from .report_scale import LEFT, MARGIN, WIDTH
 from .report_sections import sections
 from .report_tables import Section, shown
+from .review_invitation import invitation
 from .whole_file import write_whole
 
 #: A longer line is cut in the appendix, which says so; the journal has all of it.
@@ -40,6 +41,7 @@ LINE_LIMIT = 20_000
 #: What people write: the agenda of the review (seed section 12), and what luck had to do with it.
 QUESTIONS = ("Contributing factors", "What went well", "What did not go well", "Where we were lucky",
              "Documentation to update")  # fmt: skip
+_ENDINGS = {"markdown": "md", "html": "html", "invitation": "ics"}
 _SEAL = re.compile(rb"<!-- hft-incident report; sha256 ([0-9a-f]{64}) -->\n\Z")
 _MARKDOWN = re.compile(r"[\\`*\[\]<>|~#!]|(?<!\w)_|_(?!\w)")
 
@@ -77,13 +79,15 @@ class Report(NamedTuple):
 
 
 class Written(NamedTuple):
-    """What `report` did. ``kept``: earlier reports that people had changed, by their new names."""
+    """What `report` did. ``invitation``: None where there is nothing to review yet; ``kept``: earlier reports that were
+    changed by hand, by their new names."""
 
     id: str
     draft: bool
     outcome: str
     markdown: Path
     html: Path
+    invitation: Path | None
     kept: tuple[Path, ...]
     metrics: Metrics
     verification: Verification
@@ -97,7 +101,11 @@ class Written(NamedTuple):
         return {
             "id": self.id,
             "draft": self.draft,
-            "files": {"markdown": str(self.markdown), "html": str(self.html)},
+            "files": {
+                "markdown": str(self.markdown),
+                "html": str(self.html),
+                "invitation": None if self.invitation is None else str(self.invitation),
+            },
             "kept": [str(path) for path in self.kept],
             "metrics": self.metrics.to_json(),
             "verification": self.verification._asdict(),
@@ -106,7 +114,7 @@ class Written(NamedTuple):
 
     def render(self) -> list[str]:
         """For people: where the pages are, then what to know about them."""
-        told = [str(self.markdown), str(self.html)]
+        told = [str(path) for path in (self.markdown, self.html, self.invitation) if path]
         told += [f"an earlier report had been changed by hand; it is kept as {path}" for path in self.kept]
         if self.outcome != "done":
             told.append(f"the record does not prove itself: {self.verification.reason}; see `hft-incident verify`")
@@ -125,10 +133,15 @@ def write(incident: Incident, output: Path | None = None) -> Written:
     evidence = record.evidence_found(incident)
     report = compose(incident.id, events, found, evidence)
     folder = output or incident.directory / "report"
-    paths = {kind: folder / f"{incident.id}.{ending}" for kind, ending in (("markdown", "md"), ("html", "html"))}
+    paths = {kind: folder / f"{incident.id}.{ending}" for kind, ending in _ENDINGS.items()}
+    calendar = invitation(incident.id, events)
     try:
         make_private_directory(str(folder))
         kept = [_place(paths[kind], page(report)) for kind, page in (("markdown", markdown), ("html", html))]
+        if calendar is None:
+            paths["invitation"].unlink(missing_ok=True)  # it was closed once and is open again
+        else:
+            write_whole(paths["invitation"], calendar)
     except OSError as error:
         raise IncidentError(f"cannot write the report to {folder}: {error.strerror or error}") from error
     return Written(
@@ -137,6 +150,7 @@ def write(incident: Incident, output: Path | None = None) -> Written:
         record.verify_outcome(found, evidence),
         paths["markdown"],
         paths["html"],
+        paths["invitation"] if calendar else None,
         tuple(path for path in kept if path),
         measure(events),
         found,

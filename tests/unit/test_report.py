@@ -331,7 +331,7 @@ def test_an_open_incident_has_a_draft_and_prints_where_it_is(
     incident: Incident, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run_command("report", [incident.id]) == 0
-    markdown, html = capsys.readouterr().out.splitlines()
+    markdown, html = capsys.readouterr().out.splitlines()  # and no invitation to the review
     assert [Path(path).parent for path in (markdown, html)] == [incident.directory / "report"] * 2
     assert "DRAFT: the incident is still open." in Path(markdown).read_text()
     assert '<p class="banner hold">DRAFT: the incident is still open.</p>' in Path(html).read_text()
@@ -341,7 +341,14 @@ def test_an_open_incident_has_a_draft_and_prints_where_it_is(
     told = json.loads(capsys.readouterr().out)
     assert (told["draft"], told["outcome"], told["files"]["html"], told["kept"]) == (False, "done", html, [])
     assert "DRAFT" not in Path(markdown).read_text()
-    assert sorted(path.name for path in Path(html).parent.iterdir()) == [f"{incident.id}.html", f"{incident.id}.md"]
+    assert sorted(path.name for path in Path(html).parent.iterdir()) == [
+        f"{incident.id}.{ending}" for ending in ("html", "ics", "md")
+    ]
+    assert b"BEGIN:VEVENT" in Path(told["files"]["invitation"]).read_bytes()
+    incident.journal.append("incident.reopened", {"reason": "it is back"})
+    assert run_command("report", [incident.id, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["files"]["invitation"] is None
+    assert not Path(told["files"]["invitation"]).exists(), "the review of what is not over is called off"
 
 
 def test_what_people_wrote_is_kept(incident: Incident, tmp_path: Path) -> None:
