@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import islice
 from typing import Literal, NamedTuple
 
 from ansible_collections.hft.incident.plugins.module_utils.chain import Event
@@ -40,6 +41,8 @@ _KINDS: dict[str, Standing] = {
     "notice.not_sent": "not_sent",
 }
 PAGE = "page"
+#: After more than this a clock was wrong, or nobody has served the incident for weeks.
+UNANSWERED_LIMIT = 500
 _NOBODY = "No notice is on record: nobody was told by this tool."
 
 
@@ -69,7 +72,7 @@ def told(events: Sequence[Event]) -> list[Told]:
     due = {notice.id: notice for notice in _due(events, now)} if now else {}
     found = [_told(*fate, _origin(plan, due.get(fate[0]))) for fate in _fates(events)]
     if plan and now:
-        found += _unanswered(plan, due, found, now)
+        found += islice(_unanswered(plan, due, found, now), UNANSWERED_LIMIT)
     return sorted(found, key=lambda one: (one.due_at, one.audience, one.channel or ""))
 
 
@@ -186,7 +189,11 @@ def _summary(found: Sequence[Told]) -> Table:
 def _notices(found: Sequence[Told], day: str) -> Table:
     columns = ("Audience", "Kind", "Sev.", "Channel", "Due (UTC)", "Sent (UTC)", "Late by", "Attempts", "State")
     rows = tuple(_row(one, day, one.audience.replace("_", " "), one.kind, one.severity) for one in found)
-    return Table("Notices due and sent", columns, rows, _NOBODY)
+    unanswered = sum(one.standing in ("silent", "due") for one in found)
+    note = (
+        f"Of those that nothing is on record of only the first {unanswered}." if unanswered == UNANSWERED_LIMIT else ""
+    )
+    return Table("Notices due and sent", columns, rows, _NOBODY, note)
 
 
 def _pages(found: Sequence[Told], day: str) -> Table:

@@ -19,6 +19,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
+from tests.unit.long_incident import long_incident
 from tests.unit.test_metrics import ORDERED, WHOLE, at, journal, kill
 
 from ansible_collections.hft.incident.plugins.module_utils.chain import GENESIS, Event, Verification
@@ -298,6 +299,22 @@ def test_any_journal_is_rendered_and_none_becomes_markup(events: list[Event]) ->
 @given(st.lists(st.tuples(st.sampled_from(EVERY), st.sampled_from(FIELDS), JSON), max_size=6))
 def test_a_field_that_is_not_what_it_should_be_spoils_nothing(spoiled: list[tuple[Event, str, Any]]) -> None:
     checked([event._replace(data={**event.data, name: value}) for event, name, value in spoiled])
+
+
+LONG = long_incident()
+OURS = [event for event in LONG if event.kind.partition(".")[0] in ("communications", "notice", "role", "war_room")]
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.data())
+def test_one_altered_field_of_a_whole_incident_spoils_nothing(data: st.DataObject) -> None:
+    place = data.draw(st.sampled_from(OURS))
+    field = data.draw(st.sampled_from(sorted(place.data)))
+    value = data.draw(JSON | st.lists(st.dictionaries(st.sampled_from(["severity", "until", "every_s"]), JSON)))
+    altered = place._replace(data={**place.data, field: value})
+    made = report.compose("inc", [altered if event is place else event for event in LONG], FOUND)
+    assert "Notices due and sent" in report.markdown(made)
+    assert report.html(made).count("<svg") == 3
 
 
 def test_a_megabyte_of_error_text_is_cut_and_said_to_be() -> None:

@@ -151,3 +151,11 @@ def test_a_plan_that_was_altered_leaves_what_is_on_record() -> None:
     for spoiled in ({**plan.data, "time_scale": 1e-6, "unjudged_for_s": 1e300}, {"rows": 7}, {}):
         events = [event._replace(data=spoiled) if event is plan else event for event in LONG]
         assert len(told(events)) == 32
+
+
+def test_a_clock_that_was_wrong_does_not_drown_the_report() -> None:
+    late = LONG[-1]._replace(at="2099-01-01T00:00:00.000000Z")
+    events = [event for event in LONG if event.kind != "incident.closed"] + [late]
+    assert sum(one.standing == "silent" for one in told(events)) == report_notices.UNANSWERED_LIMIT
+    (table,) = (table for table in report_notices.tables(events) if table.title == "Notices due and sent")
+    assert table.note == "Of those that nothing is on record of only the first 500."
