@@ -406,6 +406,10 @@ def _role(data: Mapping[str, Any]) -> str:
     return str(data["role"]).replace("_", " ")
 
 
+def _note(data: Mapping[str, Any]) -> str:
+    return f": {data['note']}" if data.get("note") else ""
+
+
 def _audience(data: Mapping[str, Any]) -> str:
     """Who is told what: "management (update)"."""
     return f"{data['audience']} ({data['kind']})".replace("_", " ")
@@ -421,15 +425,20 @@ def _planned(data: Mapping[str, Any]) -> str:
 
 
 def _war_room(data: Mapping[str, Any]) -> str:
-    private = "private " if data.get("private") else ""
-    meeting = f", meeting: {data['meeting']['join']}" if data.get("meeting") else ""
-    return f"{private}war room {data['name']} {'made' if data['created'] else 'found'}: {data['url']}{meeting}"
+    """Its channel, where it has one, and the call."""
+    what = (
+        f"{'private ' if data.get('private') else ''}war room {data['name']} {'made' if data['created'] else 'found'}"
+    )
+    told = [f"{what}: {data['url']}"] if data.get("url") else []
+    told += [f"{data['meeting']['kind']} call: {data['meeting']['join']}"] if data.get("meeting") else []
+    return "; ".join([*told, *filter(None, [data.get("complaint")])])
 
 
 def _pnl(data: Mapping[str, Any]) -> str:
     silent = [f"{system['name']}: {system['error']}" for system in data["systems"] if system["unrealized_usd"] is None]
+    silent += [data["error"]] if data.get("error") else []
     total = "not known" if data["total_usd"] is None else f"{data['total_usd']} USD"
-    return f"unrealized P&L: {total}" + (f"; not known: {', '.join(silent)}" if silent else "")
+    return f"unrealized P&L: {total}" + (f" ({', '.join(silent)})" if silent else "")
 
 
 #: By kind of event. A phase that is entered is a heading.
@@ -491,11 +500,9 @@ SENTENCES: Mapping[str, Sentence] = {
     "approval.given": _says("{person} approved {gate}"),
     "gate.passed": lambda data: f"gate {data['gate']} passed: approved by {' and '.join(data['people'])}",
     "incident.acknowledged": _says("{by} has it: acknowledged"),
-    "role.assigned": lambda data: f"{data['person']} is {_role(data)}, assigned by {data['by']}",
-    "role.handed_over": lambda data: (
-        f"{_role(data)}: {data['from']} handed over to {data['to']}, by {data['by']}"
-        + (f": {data['note']}" if data.get("note") else "")
-    ),
+    "role.assigned": lambda data: f"{data['person']} is {_role(data)}, assigned by {data['by']}{_note(data)}",
+    "role.handed_over": lambda data: f"{_role(data)}: {data['from']} -> {data['to']}, by {data['by']}{_note(data)}",
+    "disclosure.allowed": lambda data: f"{data['gate']} allowed by {' and '.join(data['people'])}",
     "communications.planned": _planned,
     "notice.sent": lambda data: (
         f"told {_audience(data)} through {data['channel']}{_late(data)}: {data.get('subject') or data['notice']}"
@@ -512,7 +519,7 @@ SENTENCES: Mapping[str, Sentence] = {
     ),
     "war_room.opened": _war_room,
     "war_room.failed": lambda data: (
-        f"no war room yet: {data['error']}" + (f"; again at {data['retry_at']}" if data.get("retry_at") else "")
+        f"war room: {data['error']}" + (f"; again at {data['retry_at']}" if data.get("retry_at") else "")
     ),
     "war_room.posted": _says("told the war room {lines} lines, up to #{through}"),
     "war_room.closed": _says("war room {name} closed"),

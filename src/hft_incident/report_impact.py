@@ -214,6 +214,7 @@ def _pnl_measured(event: Event, day: str) -> Row:
         for system in rows(event.data, "systems")
         if system.get("unrealized_usd") is None
     ]
+    silent += [shown(event.data["error"])] if event.data.get("error") else []
     total = event.data.get("total_usd")
     cells = (clock(event.at, day), "the trading systems", shown(total), "", "", _joined(silent))
     return Row(cells, (event.seq,), "bad" if silent or total is None else "")

@@ -237,15 +237,16 @@ def _war_room(events: Sequence[Event]) -> Table:
         data = event.data
         opened, failed = event.kind == "war_room.opened", event.kind == "war_room.failed"
         meeting = data.get("meeting")
-        what = ("made" if data.get("created") is True else "found") if opened else "FAILED" if failed else "closed"
+        made = "made" if data.get("created") is True else "found" if data.get("id") else "a call only"
+        what = made if opened else "FAILED" if failed else "closed"
         cells = (
             shown(event.at),
             what,
             "" if failed else shown(data.get("name")),
             shown(data.get("private")) if opened else "",
-            shown(data.get("url")) if opened else "",
+            shown(data["url"]) if data.get("url") else "",
             shown(meeting.get("join") if isinstance(meeting, dict) else meeting) if opened else "",
-            shown(data.get("error")) if failed else "",
+            shown(said) if (said := data.get("error" if failed else "complaint")) else "",
         )
         rows.append(Row(cells, (event.seq,), "bad" if failed else ""))
     for event in of(events, "war_room.posted")[-1:]:

@@ -120,7 +120,7 @@ KEY_KINDS = frozenset((
     *("strategies.started", "exchange.changed", "service.changed", "positions.reconciled", "gate.held"),
     *("approval.given", "gate.passed", "inverse.failed", "run.started", "run.resumed", "run.finished", "run.lost"),
     *("run.interrupted", "run.taken_over", "run.no_hosts", "claims.taken_over", "claims.given_up"),
-    *("war_room.opened", "war_room.failed", "role.assigned", "role.handed_over"),
+    *("war_room.opened", "role.assigned", "role.handed_over", "disclosure.allowed"),
     *("fire_first.withheld", "record.refused", "journal.torn_line", "journal.alteration_found"),
 ))  # fmt: skip
 
@@ -230,7 +230,7 @@ def _told(events: Sequence[Event], title: str, kinds: Sequence[str], missing: st
 
 def _gates(events: Sequence[Event]) -> Table:
     told = []
-    for event in of(events, "gate.held", "approval.given", "gate.passed"):
+    for event in of(events, "gate.held", "approval.given", "gate.passed", "disclosure.allowed"):
         said = (
             f"key {shown(event.data.get('fingerprint'))}" if event.kind == "approval.given" else shown(sentence(event))
         )
@@ -238,7 +238,7 @@ def _gates(events: Sequence[Event]) -> Table:
                   else items(event.data, "approved_by" if event.kind == "gate.held" else "people"))  # fmt: skip
         cells = (shown(event.at), shown(event.data.get("gate")), event.kind.partition(".")[2],
                  ", ".join(map(shown, people)) or "nobody", said)  # fmt: skip
-        told.append(Row(cells, (event.seq,), "good" if event.kind == "gate.passed" else ""))
+        told.append(Row(cells, (event.seq,), "good" if event.kind in ("gate.passed", "disclosure.allowed") else ""))
     return Table("", ("At (UTC)", "Gate", "What", "People", "Said"), tuple(told), "No gate is on record.")
 
 

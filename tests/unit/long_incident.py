@@ -43,7 +43,7 @@ def _delivered(notice: Notice) -> Iterator[Told]:
         yield due + 0.2, "notice.withheld", {**said, "gate": notice.gate, "reason": "Legal has not said yes"}
     for channel in () if notice.id in (FORGOTTEN, GATED) else notice.channels:
         if channel in NOT_CONFIGURED:
-            reason = f"there is no channel {channel}"
+            reason = f"channel {channel} leads nowhere: nothing is configured"
             yield due + 0.1, "notice.not_sent", {**said, "channel": channel, "reason": reason}
         else:
             yield from _sent(said, due, channel)

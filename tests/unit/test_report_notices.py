@@ -55,7 +55,9 @@ def test_a_whole_incident_shows_every_notice_with_what_became_of_it() -> None:
     (withheld,) = (row for row in found if row[-1].startswith("withheld"))
     assert withheld == ("stakeholders", "first", "1", "none", "10:30:00", "", "", "",
                         "withheld: gate public_disclosure: Legal has not said yes")  # fmt: skip
-    assert {row[-1] for row in found if row[0] == "status page"} == {"NOT SENT: there is no channel status_page"}
+    assert {row[-1] for row in found if row[0] == "status page"} == {
+        "NOT SENT: channel status_page leads nowhere: nothing is configured"
+    }
     assert [row[3:] for row in found if row[-1].startswith("DUE")] == [
         (channel, "10:04:00", "", "", "", "DUE, nothing on record") for channel in ("page_backup", "paging")
     ]
