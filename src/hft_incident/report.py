@@ -29,6 +29,7 @@ from .metrics import Metrics, measure
 from .record import EvidenceFound
 from .report_chart import Chart, chart
 from .report_impact import series
+from .report_notices import told
 from .report_picture import Picture, picture
 from .report_scale import LEFT, MARGIN, WIDTH
 from .report_sections import sections
@@ -114,11 +115,11 @@ class Written(NamedTuple):
 
     def render(self) -> list[str]:
         """For people: where the pages are, then what to know about them."""
-        told = [str(path) for path in (self.markdown, self.html, self.invitation) if path]
-        told += [f"an earlier report had been changed by hand; it is kept as {path}" for path in self.kept]
+        lines = [str(path) for path in (self.markdown, self.html, self.invitation) if path]
+        lines += [f"an earlier report had been changed by hand; it is kept as {path}" for path in self.kept]
         if self.outcome != "done":
-            told.append(f"the record does not prove itself: {self.verification.reason}; see `hft-incident verify`")
-        return [record.plain(line) for line in told]
+            lines.append(f"the record does not prove itself: {self.verification.reason}; see `hft-incident verify`")
+        return [record.plain(line) for line in lines]
 
 
 def write(incident: Incident, output: Path | None = None) -> Written:
@@ -172,6 +173,8 @@ def compose(
     ]
     if draft:
         banners.append(Banner("hold", "DRAFT: the incident is still open."))
+    if untold := _untold(events):
+        banners.append(Banner("hold", untold))
     if metrics.nature != "real":
         banners.append(Banner("", f"This was no real incident: {metrics.nature}."))
     return Report(
@@ -198,6 +201,16 @@ def markdown(report: Report) -> str:
     return _PAGES.get_template("report.md.j2").render(report=report)
 
 
+def _untold(events: Sequence[Event]) -> str:
+    """What a reader has to know first of the notices; "" where all were sent."""
+    standings = {one.standing for one in told(events)}
+    if not standings & {"failed", "not_sent", "silent"}:
+        return ""
+    if standings & {"sent", "late"}:
+        return "Some notices that were due were not sent; the section on communication says which."
+    return "NOBODY WAS TOLD: no notice that was due was sent; the section on communication says why."
+
+
 def _phases_shown(report: Report) -> list[str]:
     """The phases that the picture shows, each once."""
     return list(dict.fromkeys(bar.phase for bar in report.picture.bars)) if report.picture else []
@@ -205,15 +218,15 @@ def _phases_shown(report: Report) -> list[str]:
 
 def _lines(events: Sequence[Event]) -> list[Line]:
     seen: set[int] = set()
-    told = []
+    lines = []
     for event in events:
         text = json.dumps(event._asdict(), ensure_ascii=False, sort_keys=True, default=str)
         if len(text) > LINE_LIMIT:
             text = f"{text[:LINE_LIMIT]} … (cut; the journal has all of it)"
         at, actor, kind, said = map(shown, (event.at, event.actor, event.kind, record.sentence(event)))
-        told.append(Line(event.seq, event.seq not in seen, at, actor, kind, said, record.plain(text)))
+        lines.append(Line(event.seq, event.seq not in seen, at, actor, kind, said, record.plain(text)))
         seen.add(event.seq)
-    return told
+    return lines
 
 
 def _place(path: Path, text: str) -> Path | None:

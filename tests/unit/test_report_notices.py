@@ -15,9 +15,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.unit.long_incident import FORGOTTEN, long_incident
 from tests.unit.test_metrics import OPENED, Told, at, journal
+from tests.unit.test_report import FOUND
 
 from ansible_collections.hft.incident.plugins.module_utils.chain import Event
-from hft_incident import report_notices
+from hft_incident import report, report_notices
 from hft_incident.comms.plan import PLANNED
 from hft_incident.notices import schedule
 from hft_incident.report_notices import told
@@ -95,8 +96,20 @@ def test_without_any_channel_the_report_says_of_each_that_it_was_not_sent() -> N
                 "due_at": notice.due_at.isoformat(), "channel": None, "reason": "no channel is configured"}  # fmt: skip
         lines.append((2101, "notice.not_sent", data))
     found = told(journal(*lines))
+    assert banner(journal(*lines)).startswith("NOBODY WAS TOLD: ")
     assert {(one.standing, one.said) for one in found} == {("not_sent", "no channel is configured")}
     assert {one.notice for one in found} == {notice.id for notice in schedule(LONG, END)}
+
+
+def banner(events: Sequence[Event]) -> str:
+    return " ".join(one.text for one in report.compose("inc", events, FOUND).banners)
+
+
+def test_the_report_says_at_its_top_that_somebody_was_not_told() -> None:
+    assert "Some notices that were due were not sent" in banner(LONG)
+    assert "notice" not in banner(journal(OPENED, (31, "notice.sent", SENT))).lower()
+    assert "NOBODY WAS TOLD" in banner(journal(OPENED, (31, "notice.failed", FAILED)))
+    assert "TOLD" not in banner(journal(OPENED))
 
 
 def event_at(event: Event) -> float:
