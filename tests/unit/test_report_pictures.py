@@ -17,8 +17,9 @@ from tests.unit.test_report import EVERY, FOUND, HOSTILE, checked, tables, unfou
 
 from ansible_collections.hft.incident.plugins.module_utils.chain import Event
 from hft_incident import report
+from hft_incident.metrics import instant
 from hft_incident.report_chart import MAX_PANELS, PANEL, chart
-from hft_incident.report_impact import series
+from hft_incident.report_impact import figure, series
 from hft_incident.report_lanes import MAX_LANES
 from hft_incident.report_picture import picture
 from hft_incident.report_scale import LEFT, MARGIN, WIDTH
@@ -102,6 +103,27 @@ def test_a_page_with_a_fault_is_not_valid() -> None:
     page = report.html(report.compose("inc", EVERY, FOUND))
     with pytest.raises(html5lib.html5parser.ParseError):
         html5lib.HTMLParser(strict=True).parse(page.replace("</svg>", "</svg></p>"))
+
+
+def poisoned(value: Any) -> Any:
+    """Hostile text in place of every text, however deep, that is no time and no number; those are drawn."""
+    if isinstance(value, dict):
+        return {name: poisoned(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [poisoned(item) for item in value]
+    plain = not isinstance(value, str) or instant(value) is not None or figure(value) is not None
+    return value if plain else HOSTILE
+
+
+def test_hostile_names_stay_text_in_pictures_and_heads_of_tables() -> None:
+    events = [event._replace(data=poisoned(event.data)) for event in LONG]
+    drawn = report.compose("inc", events, FOUND)
+    assert drawn.picture is not None
+    assert drawn.picture.signs
+    assert drawn.chart is not None
+    assert len(drawn.chart.panels) == 2, "the P&L and the one asset that all of them became"
+    page, _ = checked(events)
+    html5lib.HTMLParser(strict=True).parse(page)
 
 
 def test_megabytes_of_hostile_text_make_a_page_that_opens() -> None:
