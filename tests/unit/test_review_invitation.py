@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from icalendar import Calendar
 from tests.unit.long_incident import long_incident
@@ -119,7 +119,7 @@ def test_the_review_is_a_day_later_and_over_within_48_hours(later: timedelta) ->
 
 HOSTILE = st.text() | st.sampled_from((
     "a@b.example\r\nATTENDEE:mailto:evil@evil.example", "x\nEND:VEVENT\nBEGIN:VEVENT\nSUMMARY:evil", "a;b,c\\n\u2028d",
-    "evil@evil.example?cc=x@y.example", "é" * 500, "x" * 1_000_000, "a@b.example\n",
+    "evil@evil.example?cc=x@y.example", "é" * 500, "x" * 20_000, "a@b.example\n",
 ))  # fmt: skip
 KINDS = ("incident.opened", "role.assigned", "role.handed_over", "incident.acknowledged", "approval.given")
 FIELDS = ("type", "severity", "person", "to", "by", "role", "resolution", "inventory", "check")
@@ -130,6 +130,7 @@ NAMES = {"BEGIN", "END", "VERSION", "PRODID", "METHOD", "UID", "SEQUENCE", "DTST
 DATA = st.dictionaries(st.sampled_from(FIELDS), HOSTILE | st.integers() | st.none(), max_size=4)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(KINDS), DATA), max_size=4))
 def test_no_text_of_the_record_adds_a_line(told: list[tuple[str, dict[str, Any]]]) -> None:
     events = journal(*((n, kind, data) for n, (kind, data) in enumerate(told)), OPENED, CLOSED)
@@ -150,3 +151,9 @@ def test_a_time_beyond_all_calendars_is_no_meeting() -> None:
     closed = journal(OPENED, CLOSED)[-1]._replace(at="9999-12-31T23:00:00Z")
     assert invitation(ID, [*journal(OPENED), closed]) is None
     assert at(0).startswith("2026-11-23T10:00:00")
+
+
+def test_a_name_of_a_megabyte_is_cut() -> None:
+    made = invitation(ID, journal(OPENED, (50, "incident.acknowledged", {"by": "x" * 1_000_000}), CLOSED))
+    assert made is not None
+    assert len(made) < 3_000
