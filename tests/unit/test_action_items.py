@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ansible_collections.hft.incident.plugins.module_utils.errors import UsageError
@@ -138,6 +138,7 @@ def table(*rows: str) -> str:
     )
 
 
+@settings(deadline=None)
 @given(st.text(min_size=1).filter(lambda text: plain(text).strip()) | st.just(HOSTILE))
 def test_whatever_was_escaped_for_markdown_is_itself_again(text: str) -> None:
     title = plain(text).strip()
@@ -146,6 +147,7 @@ def test_whatever_was_escaped_for_markdown_is_itself_again(text: str) -> None:
     assert (issue.title, issue.assignee) == (title, "a_b|c")
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="|\\<>&#;-ab@=\n `*é\u2028", max_size=60))
 def test_any_table_is_read_or_refused(text: str) -> None:
     with suppress(UsageError):

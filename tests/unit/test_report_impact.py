@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.unit.long_incident import long_incident
 from tests.unit.test_metrics import OPENED, Told, journal
@@ -52,6 +52,7 @@ def test_every_minute_has_its_last_measurement() -> None:
     assert pnl[21] == ("10:20:22", "the trading systems", "not on record", "", "", "hft-2: timed out")
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0, 5 * 3600), max_size=30).map(sorted))
 def test_of_each_minute_and_after_an_hour_of_each_ten_the_last_is_kept(seconds: list[float]) -> None:
     events = measured(*seconds)
