@@ -86,7 +86,7 @@ def lanes(told: Sequence[Told], top: float) -> dict[tuple[str, str], Lane]:
     placed = {}
     for place, (audience, channel) in enumerate(keys):
         at = min(place, MAX_LANES - 1)
-        name = " · ".join(filter(None, (audience.replace("_", " "), channel)))
+        name = " · ".join(filter(None, (audience, channel)))
         if len(keys) > MAX_LANES and at == MAX_LANES - 1:
             name = "more"
         placed[audience, channel] = Lane(round(top + at * LANE, 1), short(plain(name)))

@@ -188,7 +188,7 @@ def _summary(found: Sequence[Told]) -> Table:
 
 def _notices(found: Sequence[Told], day: str) -> Table:
     columns = ("Audience", "Kind", "Sev.", "Channel", "Due (UTC)", "Sent (UTC)", "Late by", "Attempts", "State")
-    rows = tuple(_row(one, day, one.audience.replace("_", " "), one.kind, one.severity) for one in found)
+    rows = tuple(_row(one, day, one.audience, one.kind, one.severity) for one in found)
     unanswered = sum(one.standing in ("silent", "due") for one in found)
     note = (
         f"Of those that nothing is on record of only the first {unanswered}." if unanswered == UNANSWERED_LIMIT else ""
@@ -264,7 +264,7 @@ def _roles(events: Sequence[Event]) -> Table:
         person = data.get("person" if assigned else "to")
         cells = (
             shown(event.at),
-            shown(data.get("role")).replace("_", " "),
+            shown(data.get("role")),
             shown(person),
             "" if assigned else shown(data.get("from")),
             shown(data.get("by")),

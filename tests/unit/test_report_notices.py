@@ -49,14 +49,14 @@ def test_a_whole_incident_shows_every_notice_with_what_became_of_it() -> None:
     }  # fmt: skip
     found = rows("Notices due and sent")
     assert len(found) == 34
-    assert found[0] == ("incident team", "first", "2", "chat", "10:00:02", "10:00:02", "0.400 s", "1", "sent")
+    assert found[0] == ("incident_team", "first", "2", "chat", "10:00:02", "10:00:02", "0.400 s", "1", "sent")
     assert [row for row in found if row[-1] == "SENT LATE"] == [
-        ("incident team", "update", "1", "mail_team", "10:19:00", "10:26:00", "7 min 00 s", "5", "SENT LATE")
+        ("incident_team", "update", "1", "mail_team", "10:19:00", "10:26:00", "7 min 00 s", "5", "SENT LATE")
     ]
     (withheld,) = (row for row in found if row[-1].startswith("withheld"))
     assert withheld == ("stakeholders", "first", "1", "none", "10:30:00", "", "", "",
                         "withheld: gate public_disclosure: Legal has not said yes")  # fmt: skip
-    assert {row[-1] for row in found if row[0] == "status page"} == {
+    assert {row[-1] for row in found if row[0] == "status_page"} == {
         "NOT SENT: channel status_page leads nowhere: nothing is configured"
     }
     assert [row[3:] for row in found if row[-1].startswith("DUE")] == [

@@ -41,7 +41,7 @@ def test_notices_have_a_lane_for_each_channel_and_a_shape_for_each_fate() -> Non
     drawn = picture(LONG)
     assert drawn is not None
     assert Counter(sign.shape for sign in drawn.signs) == {"bar": 27, "late": 1, "ring": 1, "cross": 5}
-    assert "status page · status_page" in [lane.name for lane in drawn.lanes]
+    assert "status_page · status_page" in [lane.name for lane in drawn.lanes]
     assert len({lane.y for lane in drawn.lanes}) == len(drawn.lanes)
     (late,) = (sign for sign in drawn.signs if sign.shape == "late")
     assert late.width > 100, "seven of 35 minutes"
