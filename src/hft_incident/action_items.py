@@ -144,7 +144,8 @@ def _rows(page: str, where: str) -> Iterator[dict[str, str]]:
     lines = iter(page.split("\n"))
     if not any(_HEADING.fullmatch(line.strip()) for line in lines):
         raise UsageError(f"{where} has no heading {HEADING!r}: name a report in Markdown with --from FILE")
-    head, rule = next((line for line in lines if line.strip()), ""), next(lines, "")
+    head = next((line for line in lines if line.lstrip().startswith(("|", "#"))), "")  # not in a later section
+    rule = next(lines, "")
     columns = [cell.lower() for cell in _cells(head)]
     missing = [name.capitalize() for name in (ACTION, OWNER, DUE) if name not in columns]
     if missing or not _RULE.fullmatch(rule):

@@ -119,6 +119,7 @@ def test_an_empty_table_is_no_action_items(incident: Incident, capsys: pytest.Ca
         ("# A page\n", "has no heading 'Action items'"),
         ("### Action items\n\nsoon\n", "lacks Action and Owner and Due"),
         ("### Action items\n\n| Action | Owner | Done |\n| --- | --- | --- |\n", "lacks Due"),
+        ("### Action items\n\n## Journal\n\n| Action | Owner | Due |\n", "lacks Action and Owner and Due"),
         ("### Action items\n\n| Action | Owner | Due |\n\n| a | b | c |\n", "is not in one piece"),
     ],
 )

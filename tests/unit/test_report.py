@@ -253,6 +253,15 @@ def checked(events: Sequence[Event], found: Verification = FOUND) -> tuple[str, 
     return page, text
 
 
+def test_both_pages_have_empty_places_for_what_only_people_know() -> None:
+    page, text = checked(EVERY)
+    for question in ("Contributing factors", "What went well", "What did not go well", "Where we were lucky"):
+        assert f'<h3>{question}</h3>\n<div class="place">to be written</div>' in page
+        assert f"### {question}\n\n*to be written*\n" in text
+    assert "| Action | Owner | Due | Done |\n| --- | --- | --- | --- |\n|  |  |  |  |\n" in text
+    assert '<td class="place-cell"></td>' in page
+
+
 def test_every_link_of_an_intact_record_leads_to_a_line() -> None:
     made = report.compose("inc", EVERY, FOUND)
     seen = Tags(report.html(made))
