@@ -28,6 +28,7 @@ COMMANDS = {
     "role": "name or hand over who leads, operates, communicates, writes, talks to the desk",
     "comms": "tell everybody what is due now; --table and --check show and check who is told what, when and how",
     "report": "the draft of a post-mortem, as Markdown and HTML, every figure with its line of the record",
+    "actions": "the action items that people wrote into the report, as issues: JSON or CSV",
     "metrics": "how long it took to detect, contain, restore …: over all incidents, drills apart",
     "approve": "one person's signed approval, where an incident waits for it",
     "verify": "whether the record of an incident is as it was written",

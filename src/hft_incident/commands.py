@@ -138,6 +138,16 @@ def _report(options: argparse.Namespace) -> int:
     return written.exit_code
 
 
+def _actions(options: argparse.Namespace) -> int:
+    from .action_items import export
+
+    exported = export(find(options.incident), options.source, options.format, options.output)
+    if options.json or exported.output:
+        return _print(exported.to_json() if options.json else exported.lines())
+    print(exported.text, end="")
+    return EXIT_CODES["done"]
+
+
 def _metrics(options: argparse.Namespace) -> int:
     from .metrics_record import incident_metrics_lines, measured, measured_home, metrics_lines, metrics_payload
 
@@ -355,6 +365,19 @@ def _declare_report(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", metavar="DIR", type=Path, help="default: the folder `report` of the incident's own")
 
 
+def _declare_actions(parser: argparse.ArgumentParser) -> None:
+    _declare_incident(parser)
+    parser.add_argument(
+        "--from",
+        dest="source",
+        metavar="FILE",
+        type=Path,
+        help="the report in Markdown that people filled in; default: that in the folder `report` of the incident's own",
+    )
+    parser.add_argument("--format", choices=("json", "csv"), default="json", help="default: %(default)s")
+    parser.add_argument("--output", metavar="FILE", type=Path, help="default: standard output")
+
+
 def _declare_approve(parser: argparse.ArgumentParser) -> None:
     _declare_incident(parser)
     parser.add_argument("gate", metavar="GATE", help="the gate that holds it, as `status` and its message say")
@@ -494,10 +517,18 @@ _COMMANDS: Mapping[str, Command] = {
     "report": Command(
         "The draft of a post-mortem, as Markdown and as one HTML file that needs no network: what the record says,\n"
         "each row with its lines of the journal, and empty places for people. Made anew each time; a page that people\n"
-        "have changed is kept beside the new one. Exit codes as `verify`.",
+        "have changed is kept beside the new one. For one that is resolved also the invitation to the review, within\n"
+        "48 hours, as a calendar file. Exit codes as `verify`.",
         f"hft-incident report {_INCIDENT} --output ./post-mortems",
         _declare_report,
         _report,
+    ),
+    "actions": Command(
+        "The action items that people wrote into the report, as issues for a tracker: title, body, assignee, due_on,\n"
+        "labels. Each needs an owner and a due date (exit 2, naming the row); nothing is exported before that.",
+        f"hft-incident actions {_INCIDENT} --format csv --output issues.csv",
+        _declare_actions,
+        _actions,
     ),
     "metrics": Command(
         "How long it took to detect, acknowledge, contain (as the venues saw it), mitigate, restore and resolve:\n"

@@ -15,7 +15,7 @@ from ansible_collections.hft.incident.plugins.module_utils.journal import verify
 
 from .metrics import Metrics, label, measure, totals
 from .record import plain
-from .report_sections import NOT_KNOWN, seconds
+from .report_tables import NOT_KNOWN, seconds
 
 
 class Measured(NamedTuple):

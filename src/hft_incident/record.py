@@ -402,6 +402,45 @@ def _latch(data: Mapping[str, Any]) -> str:
     return f"{what}; its parts differ: {data['difference']}" if data["difference"] else what
 
 
+def _role(data: Mapping[str, Any]) -> str:
+    return str(data["role"]).replace("_", " ")
+
+
+def _note(data: Mapping[str, Any]) -> str:
+    return f": {data['note']}" if data.get("note") else ""
+
+
+def _audience(data: Mapping[str, Any]) -> str:
+    """Who is told what: "management (update)"."""
+    return f"{data['audience']} ({data['kind']})".replace("_", " ")
+
+
+def _late(data: Mapping[str, Any]) -> str:
+    return f", {data['late_s']:.0f} s LATE" if data.get("late") else ""
+
+
+def _planned(data: Mapping[str, Any]) -> str:
+    audiences = dict.fromkeys(str(row["audience"]).replace("_", " ") for row in data["rows"])
+    return f"communications planned for {', '.join(audiences) or 'nobody'}"
+
+
+def _war_room(data: Mapping[str, Any]) -> str:
+    """Its channel, where it has one, and the call."""
+    what = (
+        f"{'private ' if data.get('private') else ''}war room {data['name']} {'made' if data['created'] else 'found'}"
+    )
+    told = [f"{what}: {data['url']}"] if data.get("url") else []
+    told += [f"{data['meeting']['kind']} call: {data['meeting']['join']}"] if data.get("meeting") else []
+    return "; ".join([*told, *filter(None, [data.get("complaint")])])
+
+
+def _pnl(data: Mapping[str, Any]) -> str:
+    silent = [f"{system['name']}: {system['error']}" for system in data["systems"] if system["unrealized_usd"] is None]
+    silent += [data["error"]] if data.get("error") else []
+    total = "not known" if data["total_usd"] is None else f"{data['total_usd']} USD"
+    return f"unrealized P&L: {total}" + (f" ({', '.join(silent)})" if silent else "")
+
+
 #: By kind of event. A phase that is entered is a heading.
 SENTENCES: Mapping[str, Sentence] = {
     "incident.opened": _opened,
@@ -460,7 +499,31 @@ SENTENCES: Mapping[str, Sentence] = {
     "database.probed": _says("database {dbname} at {host}: {verdict}: {reason}"),
     "approval.given": _says("{person} approved {gate}"),
     "gate.passed": lambda data: f"gate {data['gate']} passed: approved by {' and '.join(data['people'])}",
-    "notice.sent": _says("notice sent to {to}"),
+    "incident.acknowledged": _says("{by} has it: acknowledged"),
+    "role.assigned": lambda data: f"{data['person']} is {_role(data)}, assigned by {data['by']}{_note(data)}",
+    "role.handed_over": lambda data: f"{_role(data)}: {data['from']} -> {data['to']}, by {data['by']}{_note(data)}",
+    "disclosure.allowed": lambda data: f"{data['gate']} allowed by {' and '.join(data['people'])}",
+    "communications.planned": _planned,
+    "notice.sent": lambda data: (
+        f"told {_audience(data)} through {data['channel']}{_late(data)}: {data.get('subject') or data['notice']}"
+    ),
+    "notice.failed": lambda data: (
+        f"could not tell {_audience(data)} through {data['channel']}, attempt {data['attempt']}: {data['error']}"
+        + (f"; again at {data['retry_at']}" if data.get("retry_at") else "")
+    ),
+    "notice.withheld": lambda data: f"{_audience(data)} not told yet, gate {data['gate']} is closed: {data['reason']}",
+    "notice.not_sent": lambda data: (
+        f"NOT TOLD: {_audience(data)}"
+        + (f" through {data['channel']}" if data.get("channel") else "")
+        + f": {data['reason']}"
+    ),
+    "war_room.opened": _war_room,
+    "war_room.failed": lambda data: (
+        f"war room: {data['error']}" + (f"; again at {data['retry_at']}" if data.get("retry_at") else "")
+    ),
+    "war_room.posted": _says("told the war room {lines} lines, up to #{through}"),
+    "war_room.closed": _says("war room {name} closed"),
+    "pnl.measured": _pnl,
     "record.refused": _says("an event {kind} could not be recorded: {reason}"),
     "journal.torn_line": _says("a crash left {bytes} bytes of an unfinished line; set aside in journal.torn"),
     "journal.alteration_found": _says("THE RECORD WAS ALTERED before this line: {reason}"),

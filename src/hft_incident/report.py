@@ -27,14 +27,22 @@ from ansible_collections.hft.incident.plugins.module_utils.journal import make_p
 from . import record
 from .metrics import Metrics, measure
 from .record import EvidenceFound
+from .report_chart import Chart, chart
+from .report_impact import series
+from .report_notices import told
 from .report_picture import Picture, picture
-from .report_sections import Section, sections, shown
+from .report_scale import LEFT, MARGIN, WIDTH
+from .report_sections import sections
+from .report_tables import Section, shown
+from .review_invitation import invitation
+from .whole_file import write_whole
 
 #: A longer line is cut in the appendix, which says so; the journal has all of it.
 LINE_LIMIT = 20_000
 #: What people write: the agenda of the review (seed section 12), and what luck had to do with it.
 QUESTIONS = ("Contributing factors", "What went well", "What did not go well", "Where we were lucky",
              "Documentation to update")  # fmt: skip
+_ENDINGS = {"markdown": "md", "html": "html", "invitation": "ics"}
 _SEAL = re.compile(rb"<!-- hft-incident report; sha256 ([0-9a-f]{64}) -->\n\Z")
 _MARKDOWN = re.compile(r"[\\`*\[\]<>|~#!]|(?<!\w)_|_(?!\w)")
 
@@ -63,6 +71,7 @@ class Report(NamedTuple):
     draft: bool
     banners: tuple[Banner, ...]
     picture: Picture | None
+    chart: Chart | None
     sections: tuple[Section, ...]
     questions: tuple[str, ...]
     verification: Verification
@@ -71,13 +80,15 @@ class Report(NamedTuple):
 
 
 class Written(NamedTuple):
-    """What `report` did. ``kept``: earlier reports that people had changed, by their new names."""
+    """What `report` did. ``invitation``: None where there is nothing to review yet; ``kept``: earlier reports that were
+    changed by hand, by their new names."""
 
     id: str
     draft: bool
     outcome: str
     markdown: Path
     html: Path
+    invitation: Path | None
     kept: tuple[Path, ...]
     metrics: Metrics
     verification: Verification
@@ -91,7 +102,11 @@ class Written(NamedTuple):
         return {
             "id": self.id,
             "draft": self.draft,
-            "files": {"markdown": str(self.markdown), "html": str(self.html)},
+            "files": {
+                "markdown": str(self.markdown),
+                "html": str(self.html),
+                "invitation": None if self.invitation is None else str(self.invitation),
+            },
             "kept": [str(path) for path in self.kept],
             "metrics": self.metrics.to_json(),
             "verification": self.verification._asdict(),
@@ -100,11 +115,11 @@ class Written(NamedTuple):
 
     def render(self) -> list[str]:
         """For people: where the pages are, then what to know about them."""
-        told = [str(self.markdown), str(self.html)]
-        told += [f"an earlier report had been changed by hand; it is kept as {path}" for path in self.kept]
+        lines = [str(path) for path in (self.markdown, self.html, self.invitation) if path]
+        lines += [f"an earlier report had been changed by hand; it is kept as {path}" for path in self.kept]
         if self.outcome != "done":
-            told.append(f"the record does not prove itself: {self.verification.reason}; see `hft-incident verify`")
-        return [record.plain(line) for line in told]
+            lines.append(f"the record does not prove itself: {self.verification.reason}; see `hft-incident verify`")
+        return [record.plain(line) for line in lines]
 
 
 def write(incident: Incident, output: Path | None = None) -> Written:
@@ -119,10 +134,15 @@ def write(incident: Incident, output: Path | None = None) -> Written:
     evidence = record.evidence_found(incident)
     report = compose(incident.id, events, found, evidence)
     folder = output or incident.directory / "report"
-    paths = {kind: folder / f"{incident.id}.{ending}" for kind, ending in (("markdown", "md"), ("html", "html"))}
+    paths = {kind: folder / f"{incident.id}.{ending}" for kind, ending in _ENDINGS.items()}
+    calendar = invitation(incident.id, events)
     try:
         make_private_directory(str(folder))
         kept = [_place(paths[kind], page(report)) for kind, page in (("markdown", markdown), ("html", html))]
+        if calendar is None:
+            paths["invitation"].unlink(missing_ok=True)  # it was closed once and is open again
+        else:
+            write_whole(paths["invitation"], calendar)
     except OSError as error:
         raise IncidentError(f"cannot write the report to {folder}: {error.strerror or error}") from error
     return Written(
@@ -131,6 +151,7 @@ def write(incident: Incident, output: Path | None = None) -> Written:
         record.verify_outcome(found, evidence),
         paths["markdown"],
         paths["html"],
+        paths["invitation"] if calendar else None,
         tuple(path for path in kept if path),
         measure(events),
         found,
@@ -152,6 +173,8 @@ def compose(
     ]
     if draft:
         banners.append(Banner("hold", "DRAFT: the incident is still open."))
+    if untold := _untold(events):
+        banners.append(Banner("hold", untold))
     if metrics.nature != "real":
         banners.append(Banner("", f"This was no real incident: {metrics.nature}."))
     return Report(
@@ -159,6 +182,7 @@ def compose(
         draft,
         tuple(Banner(banner.tone, record.plain(banner.text)) for banner in banners),
         picture(events),
+        chart(events, series(events)),
         tuple(sections(events, metrics)),
         QUESTIONS,
         found,
@@ -177,6 +201,16 @@ def markdown(report: Report) -> str:
     return _PAGES.get_template("report.md.j2").render(report=report)
 
 
+def _untold(events: Sequence[Event]) -> str:
+    """What a reader has to know first of the notices; "" where all were sent."""
+    standings = {one.standing for one in told(events)}
+    if not standings & {"failed", "not_sent", "silent"}:
+        return ""
+    if standings & {"sent", "late"}:
+        return "Some notices that were due were not sent; the section on communication says which."
+    return "NOBODY WAS TOLD: no notice that was due was sent; the section on communication says why."
+
+
 def _phases_shown(report: Report) -> list[str]:
     """The phases that the picture shows, each once."""
     return list(dict.fromkeys(bar.phase for bar in report.picture.bars)) if report.picture else []
@@ -184,15 +218,15 @@ def _phases_shown(report: Report) -> list[str]:
 
 def _lines(events: Sequence[Event]) -> list[Line]:
     seen: set[int] = set()
-    told = []
+    lines = []
     for event in events:
         text = json.dumps(event._asdict(), ensure_ascii=False, sort_keys=True, default=str)
         if len(text) > LINE_LIMIT:
             text = f"{text[:LINE_LIMIT]} … (cut; the journal has all of it)"
         at, actor, kind, said = map(shown, (event.at, event.actor, event.kind, record.sentence(event)))
-        told.append(Line(event.seq, event.seq not in seen, at, actor, kind, said, record.plain(text)))
+        lines.append(Line(event.seq, event.seq not in seen, at, actor, kind, said, record.plain(text)))
         seen.add(event.seq)
-    return told
+    return lines
 
 
 def _place(path: Path, text: str) -> Path | None:
@@ -205,16 +239,7 @@ def _place(path: Path, text: str) -> Path | None:
             name for n in range(1, 10_000) if not (name := path.with_suffix(f".kept-{n}{path.suffix}")).exists()
         )
         os.rename(path, kept)
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600), "wb") as file:
-            file.write(body)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(draft, path)
-    except BaseException:
-        draft.unlink(missing_ok=True)
-        raise
+    write_whole(path, body)
     return kept
 
 
@@ -224,7 +249,7 @@ def _is_ours(content: bytes) -> bool:
     return found is not None and hashlib.sha256(content[: found.start()]).hexdigest().encode() == found[1]
 
 
-def _escape_markdown(value: object) -> str:
+def escape_markdown(value: object) -> str:
     """Text that is only text in Markdown, in a table too: no markup, no HTML, no link that writes itself."""
     text = record.plain(str(value)).replace("&", "&amp;")
     text = _MARKDOWN.sub(lambda found: _ENTITIES.get(found[0], f"\\{found[0]}"), text)
@@ -245,7 +270,8 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    pages.filters["md"] = _escape_markdown
+    pages.filters["md"] = escape_markdown
+    pages.globals |= {"left": LEFT, "right": WIDTH - MARGIN}
     return pages
 
 

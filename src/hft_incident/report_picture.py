@@ -1,9 +1,9 @@
 # Copyright: (c) 2026, hft-incident contributors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 # SPDX-License-Identifier: Apache-2.0
-"""The picture of an incident's time: its phases as bars, its key moments as marks. Geometry only; a template draws it.
+"""The picture of an incident's time: severity, phases, notices, and below them the key moments.
 
-The scale is linear, so that a wait looks as long as it was. Marks that would cover each other go one below the other.
+Geometry only; a template draws it. Marks that would cover each other go one below the other.
 """
 
 from __future__ import annotations
@@ -15,15 +15,18 @@ from typing import NamedTuple
 from ansible_collections.hft.incident.plugins.module_utils.chain import Event
 from ansible_collections.hft.incident.plugins.module_utils.incident import PHASES
 
-from .metrics import instant, word
+from .metrics import word
 from .record import plain
+from .report_lanes import LANE, Lane, Sign, Step, lanes, signs, steps
+from .report_notices import told
+from .report_scale import MARGIN, WIDTH, Scale, Timed, scale_of, timed
 from .report_sections import KEY_KINDS
 
-WIDTH, MARGIN = 1000.0, 12.0
-BARS_TOP, BAR = 26.0, 22.0
-LANES_TOP, LANE = 66.0, 17.0
-#: More marks below one another than this would be a wall; the rest share the last lane.
-MAX_LANES = 14
+#: From top to bottom: the two ends in words, the band of the severity, the bars of the phases, and what follows them.
+BAND_TOP, BARS_TOP, BAR, LANES_TOP = 22.0, 48.0, 24.0, 80.0
+MARK = 17.0
+#: More marks below one another than this would be a wall; the rest share the last row.
+MAX_ROWS = 14
 
 
 class Bar(NamedTuple):
@@ -51,43 +54,48 @@ class Picture(NamedTuple):
     """``first`` and ``last``: the journal lines that its two ends are."""
 
     height: float
+    steps: tuple[Step, ...]
     bars: tuple[Bar, ...]
+    lanes: tuple[Lane, ...]
+    signs: tuple[Sign, ...]
     marks: tuple[Mark, ...]
+    marks_top: float
     first: Event
     last: Event
 
 
-class _Scale(NamedTuple):
-    start: datetime
-    length: float
-
-    def x(self, moment: datetime) -> float:
-        share = (moment - self.start).total_seconds() / self.length
-        return round(MARGIN + share * (WIDTH - 2 * MARGIN), 1)
-
-
 def picture(events: Sequence[Event]) -> Picture | None:
     """None where fewer than two moments can be told apart."""
-    timed = [(moment, event) for event in events if (moment := instant(event.at)) is not None]
-    if not timed:
+    found = timed(events)
+    scale = scale_of(found)
+    if scale is None:
         return None
-    first, last = min(timed, key=lambda one: one[0]), max(timed, key=lambda one: one[0])
-    length = (last[0] - first[0]).total_seconds()
-    if length <= 0:
-        return None
-    scale = _Scale(first[0], length)
-    marks = _marks(timed, scale)
-    bottom = max((mark.y for mark in marks), default=LANES_TOP)
-    return Picture(bottom + LANE, _bars(timed, scale), marks, first[1], last[1])
+    notices = told(events)
+    placed = lanes(notices, LANES_TOP)
+    drawn = tuple(dict.fromkeys(placed.values()))
+    marks_top = max((lane.y + LANE for lane in drawn), default=LANES_TOP - MARK / 2) + MARK
+    marks = _marks(found, scale, marks_top)
+    bottom = max((mark.y for mark in marks), default=marks_top)
+    return Picture(
+        bottom + MARK,
+        steps(found, scale, BAND_TOP),
+        _bars(found, scale),
+        drawn,
+        signs(notices, scale, placed),
+        marks,
+        marks_top,
+        scale.first,
+        scale.last,
+    )
 
 
-def _bars(timed: Sequence[tuple[datetime, Event]], scale: _Scale) -> tuple[Bar, ...]:
+def _bars(found: Sequence[Timed], scale: Scale) -> tuple[Bar, ...]:
     """Plays of one phase in a row are one bar; where a run ended nothing was at work."""
     bars: list[Bar] = []
-    current: tuple[datetime, Event] | None = None
+    current: Timed | None = None
     ends = ("run.finished", "run.interrupted", "run.lost")
-    marks = [one for one in timed if one[1].kind == "phase.entered" or one[1].kind in ends]
-    for moment, event in [*marks, timed[-1]]:
+    marks = [one for one in found if one[1].kind == "phase.entered" or one[1].kind in ends]
+    for moment, event in [*marks, found[-1]]:
         same = current and event.kind == "phase.entered" and event.data.get("phase") == current[1].data.get("phase")
         if current and not same:
             bars.append(_bar(current, moment, scale))
@@ -97,7 +105,7 @@ def _bars(timed: Sequence[tuple[datetime, Event]], scale: _Scale) -> tuple[Bar, 
     return tuple(bars)
 
 
-def _bar(entered: tuple[datetime, Event], until: datetime, scale: _Scale) -> Bar:
+def _bar(entered: Timed, until: datetime, scale: Scale) -> Bar:
     phase = word(entered[1].data.get("phase"))
     x, end = scale.x(entered[0]), scale.x(until)
     width = max(round(end - x, 1), 1.5)
@@ -106,19 +114,19 @@ def _bar(entered: tuple[datetime, Event], until: datetime, scale: _Scale) -> Bar
     return Bar(x, width, phase if phase in PHASES else "other", label, title, entered[1].seq)
 
 
-def _marks(timed: Sequence[tuple[datetime, Event]], scale: _Scale) -> tuple[Mark, ...]:
+def _marks(found: Sequence[Timed], scale: Scale, top: float) -> tuple[Mark, ...]:
     marks = []
-    ends = [-WIDTH] * MAX_LANES
-    for moment, event in sorted((one for one in timed if one[1].kind in KEY_KINDS), key=lambda one: one[0]):
+    ends = [-WIDTH] * MAX_ROWS
+    for moment, event in (one for one in found if one[1].kind in KEY_KINDS):
         x = scale.x(moment)
         kind = event.kind.replace("_", " ").replace(".", " ")
         size = 6.2 * len(f"{kind} #{event.seq}") + 12
         left = x + size > WIDTH - MARGIN  # its text would not fit to the right
         begin, end = (x - size, x + 6) if left else (x, x + size)
-        lane = next((place for place, taken in enumerate(ends) if taken <= begin), MAX_LANES - 1)
-        ends[lane] = end
+        row = next((place for place, taken in enumerate(ends) if taken <= begin), MAX_ROWS - 1)
+        ends[row] = end
         marks.append(
-            Mark(x, LANES_TOP + lane * LANE, x - 6 if left else x + 6, "end" if left else "start", _tone(event),
+            Mark(x, top + row * MARK, x - 6 if left else x + 6, "end" if left else "start", _tone(event),
                  plain(kind), event.seq)
         )  # fmt: skip
     return tuple(marks)

@@ -10,43 +10,17 @@ to be missing. Source: seed section 12.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import zip_longest
-from typing import Any, NamedTuple
+from typing import Any
 
 from ansible_collections.hft.incident.plugins.module_utils.chain import Event
 
-from .metrics import Metrics, instant, items, label, number, rows, word
+from . import report_impact, report_notices
+from .metrics import Metrics, items, label, number, rows, word
 from .record import plain, sentence
-
-NOT_KNOWN = "not on record"
-#: Longer texts are cut in the tables; the appendix has the whole line.
-CELL_LIMIT = 600
-
-
-class Row(NamedTuple):
-    """``lines``: the journal lines that prove it; ``tone``: good, bad, or nothing."""
-
-    cells: tuple[str, ...]
-    lines: tuple[int, ...]
-    tone: str = ""
-
-
-class Table(NamedTuple):
-    """``missing`` is said where there are no rows."""
-
-    title: str
-    columns: tuple[str, ...]
-    rows: tuple[Row, ...]
-    missing: str
-
-
-class Section(NamedTuple):
-    title: str
-    tables: tuple[Table, ...]
-    note: str = ""
+from .report_tables import NOT_KNOWN, Row, Section, Table, of, seconds, shown, since
 
 
 def sections(events: Sequence[Event], metrics: Metrics) -> list[Section]:
@@ -54,8 +28,7 @@ def sections(events: Sequence[Event], metrics: Metrics) -> list[Section]:
     return [
         Section("At a glance", (_glance(events), _moments(metrics), _spans(metrics))),
         Section("Severity", (_severity(events),)),
-        Section("Impact", (_impact(metrics), _cancelled(events), _strategies(events), _exposure(events), _pnl(events)),
-                "Fills that were missed: nothing on record measures them."),
+        Section("Impact", report_impact.tables(events, metrics)),
         Section("Timeline", (_phases(events), _key_moments(events))),
         Section("Kill record", (_kills(events), _systems(events))),
         Section("Reconciliation", (_reconciled(events), _breaks(events))),
@@ -65,42 +38,16 @@ def sections(events: Sequence[Event], metrics: Metrics) -> list[Section]:
         Section("Overrides and take-overs", (_told(events, "", _OVERRIDES, "Nobody overrode anything on record."),)),
         Section("Steps", (_steps(events), _notable_steps(events), _inverses(events))),
         Section("Communication", (
-            _told(events, "Notices due and sent", _NOTICES, "No notice is on record: nobody was told by this tool."),
-            _told(events, "War room and roles", _WAR_ROOM, "No war room is on record."),
+            *report_notices.tables(events),
             _told(events, "Regulatory clocks", _CLOCKS, "No regulatory clock is on record."),
         )),
         Section("Evidence", (_evidence(events),)),
     ]  # fmt: skip
 
 
-def shown(value: object) -> str:
-    """A value of the journal, as it stands there, on one line."""
-    if value is None or value == "":
-        return NOT_KNOWN
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-    text = plain(text)
-    return text if len(text) <= CELL_LIMIT else f"{text[:CELL_LIMIT]} … (cut; the line has all of it)"
-
-
-def seconds(value: float | None) -> str:
-    """A span for people: ``0.117 s``, ``5 min 07 s``, ``2 h 05 min``."""
-    if value is None:
-        return NOT_KNOWN
-    if value < 60:
-        return f"{value:.3f} s"
-    minutes, rest = divmod(round(value), 60)
-    return f"{minutes} min {rest:02} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02} min"
-
-
-def _of(events: Iterable[Event], *kinds: str) -> list[Event]:
-    return [event for event in events if event.kind in kinds]
-
-
 def _glance(events: Sequence[Event]) -> Table:
     told: list[Row] = []
-    for event in _of(events, "incident.opened")[:1]:
+    for event in of(events, "incident.opened")[:1]:
         data = event.data
         given = data.get("inputs")
         facts = {
@@ -112,9 +59,9 @@ def _glance(events: Sequence[Event]) -> Table:
             "inventory": ", ".join(map(shown, items(data, "inventory"))) or NOT_KNOWN,
         }  # fmt: skip
         told += [Row((name, value), (event.seq,)) for name, value in facts.items()]
-    for event in _of(events, "incident.closed", "incident.reopened"):
+    for event in of(events, "incident.closed", "incident.reopened"):
         told.append(Row((event.kind.partition(".")[2], f"{shown(event.at)}: {sentence(event)}"), (event.seq,)))
-    for event in _of(events, "run.finished")[-1:]:
+    for event in of(events, "run.finished")[-1:]:
         outcome = event.data.get("outcome")
         why = f": {shown(event.data.get('reason'))}" if event.data.get("reason") else ""
         told.append(Row(("last run", f"{shown(outcome)}{why}"), (event.seq,), "good" if outcome == "done" else "bad"))
@@ -142,15 +89,9 @@ def _spans(metrics: Metrics) -> Table:
     return Table("How long", ("Measure", "Time", "Because"), tuple(told), "")
 
 
-def _impact(metrics: Metrics) -> Table:
-    span = metrics.spans["restricted"]
-    row = Row(("Trading stopped or restricted", seconds(span.seconds), plain(span.why)), span.lines)
-    return Table("Time without trading", ("Measure", "Time", "Because"), (row,), "")
-
-
 def _severity(events: Sequence[Event]) -> Table:
     told = []
-    for event in _of(events, "incident.opened", "severity.set"):
+    for event in of(events, "incident.opened", "severity.set"):
         assessed = event.data.get("assessment")
         why = assessed if event.kind == "incident.opened" and isinstance(assessed, Mapping) else event.data
         cells = (event.at, event.data.get("severity"), why.get("by") or event.actor, why.get("rule"), why.get("reason"))
@@ -158,75 +99,15 @@ def _severity(events: Sequence[Event]) -> Table:
     return Table("", ("At (UTC)", "Severity", "By", "Rule", "Reason"), tuple(told), "No severity is on record.")
 
 
-def _cancelled(events: Sequence[Event]) -> Table:
-    """The sum of what every kill says it cancelled; one that does not know makes the sum unknown, not smaller."""
-    found: dict[str, list[tuple[int, object]]] = {}
-    for event in _of(events, "kill.verified"):
-        for venue in rows(event.data, "venues"):
-            found.setdefault(word(venue.get("name")), []).append((event.seq, venue.get("cancelled")))
-    told = []
-    for name, counts in found.items():
-        known = [count for _, count in counts if isinstance(count, int) and not isinstance(count, bool)]
-        total = str(sum(known)) if len(known) == len(counts) else NOT_KNOWN
-        told.append(Row((shown(name), total), tuple(line for line, _ in counts)))
-    return Table("Orders cancelled", ("Venue", "Orders cancelled, all kills"), tuple(told), "No kill is on record.")
-
-
-def _strategies(events: Sequence[Event]) -> Table:
-    stopped: dict[tuple[str, str], Event] = {}
-    told: dict[tuple[str, str, int], Row] = {}
-    for event in _of(events, "strategies.stopped", "strategies.started", "strategy.started"):
-        system = word(event.data.get("trading_system"))
-        ids = [event.data.get("id")] if event.kind == "strategy.started" else items(event.data, "ids")
-        for name in map(word, ids):
-            key = (system, name)
-            if event.kind == "strategies.stopped":
-                stopped.setdefault(key, event)
-                since = stopped[key]
-                told[*key, since.seq] = Row(
-                    (shown(name), shown(system), shown(since.at), NOT_KNOWN, "still stopped"), (since.seq,), "bad"
-                )
-            elif since_event := stopped.pop(key, None):
-                began, ended = instant(since_event.at), instant(event.at)
-                span = (ended - began).total_seconds() if began and ended and ended >= began else None
-                cells = (shown(name), shown(system), shown(since_event.at), shown(event.at), seconds(span))
-                told[*key, since_event.seq] = Row(cells, (since_event.seq, event.seq))
-    columns = ("Strategy", "Trading system", "Stopped", "Trades again", "For")
-    return Table("Strategies", columns, tuple(told.values()), "No strategy was stopped on record.")
-
-
-def _exposure(events: Sequence[Event]) -> Table:
-    told = []
-    for event in _of(events, "exposure.measured"):
-        partial = event.data.get("partial")
-        for asset in rows(event.data, "assets"):
-            cells = (event.at, asset.get("asset"), asset.get("net"), asset.get("gross"), asset.get("partial", partial))
-            told.append(Row(tuple(map(shown, cells)), (event.seq,), "bad" if asset.get("partial") else ""))
-    return Table("Exposure", ("At (UTC)", "Asset", "Net", "Gross", "Partial"), tuple(told),
-                 "Exposure was not measured on record.")  # fmt: skip
-
-
-def _pnl(events: Sequence[Event]) -> Table:
-    told = []
-    for event in _of(events, "positions.reconciled"):
-        pnl = event.data.get("pnl")
-        if isinstance(pnl, Mapping):
-            cells = (event.at, pnl.get("ours_usd"), pnl.get("venue_usd"), pnl.get("compared"))
-            told.append(Row(tuple(map(shown, cells)), (event.seq,)))
-    columns = ("At (UTC)", "Unrealized, ours (USD)", "Unrealized, venues (USD)", "Positions compared")
-    return Table("Profit and loss", columns, tuple(told), "Profit and loss is not on record.")
-
-
 def _phases(events: Sequence[Event]) -> Table:
     """A play lasts until the next begins or its run ends; between two runs nothing was at work."""
-    marks = _of(events, "phase.entered", "run.finished", "run.interrupted", "run.lost")
+    marks = of(events, "phase.entered", "run.finished", "run.interrupted", "run.lost")
     told = []
     for event, following in zip_longest(marks, marks[1:]):
         if event.kind != "phase.entered":
             continue
-        began, ended = instant(event.at), instant(following.at) if following else None
-        span = (ended - began).total_seconds() if began and ended and ended >= began else None
-        cells = (shown(event.data.get("phase")), shown(event.data.get("play")), shown(event.at), seconds(span))
+        lasted = since(event, following) if following else NOT_KNOWN
+        cells = (shown(event.data.get("phase")), shown(event.data.get("play")), shown(event.at), lasted)
         told.append(Row(cells, (event.seq, following.seq) if following else (event.seq,)))
     return Table("Phases", ("Phase", "Play", "Entered (UTC)", "Lasted"), tuple(told), "No phase was entered on record.")
 
@@ -238,7 +119,8 @@ KEY_KINDS = frozenset((
     *("release.checked", "evidence.kept", "latch.changed", "latch.not_opened", "strategies.stopped"),
     *("strategies.started", "exchange.changed", "service.changed", "positions.reconciled", "gate.held"),
     *("approval.given", "gate.passed", "inverse.failed", "run.started", "run.resumed", "run.finished", "run.lost"),
-    *("run.interrupted", "run.taken_over", "run.no_hosts", "claims.taken_over", "claims.given_up", "notice.sent"),
+    *("run.interrupted", "run.taken_over", "run.no_hosts", "claims.taken_over", "claims.given_up"),
+    *("war_room.opened", "role.assigned", "role.handed_over", "disclosure.allowed"),
     *("fire_first.withheld", "record.refused", "journal.torn_line", "journal.alteration_found"),
 ))  # fmt: skip
 
@@ -252,7 +134,7 @@ def _key_moments(events: Sequence[Event]) -> Table:
 def _kills(events: Sequence[Event]) -> Table:
     fields = ("open_before", "cancelled", "open_after", "first_clear_ms", "confirmed_ms", "requests", "error")
     told = []
-    for event in _of(events, "kill.verified"):
+    for event in of(events, "kill.verified"):
         for venue in rows(event.data, "venues"):
             values = (venue.get(field) for field in fields[:-1])
             error = shown(venue.get("error")) if venue.get("error") else ""
@@ -266,7 +148,7 @@ def _kills(events: Sequence[Event]) -> Table:
 
 def _systems(events: Sequence[Event]) -> Table:
     told = []
-    for event in _of(events, "kill.verified"):
+    for event in of(events, "kill.verified"):
         for system in rows(event.data, "trading_systems"):
             cells = (
                 event.data.get("by") or "playbook",
@@ -281,7 +163,7 @@ def _systems(events: Sequence[Event]) -> Table:
 
 def _reconciled(events: Sequence[Event]) -> Table:
     told = []
-    for event in _of(events, "positions.reconciled"):
+    for event in of(events, "positions.reconciled"):
         verdict = event.data.get("verdict")
         tone = "good" if verdict == "reconciled" else "bad"
         told.append(Row(tuple(map(shown, (event.at, verdict, event.data.get("reason")))), (event.seq,), tone))
@@ -292,7 +174,7 @@ def _breaks(events: Sequence[Event]) -> Table:
     """Whether a break was mended: it is not in the next reconciliation of the same venue."""
     told: list[Row] = []
     open_breaks: dict[str, tuple[int, Mapping[str, Any]]] = {}
-    for event in _of(events, "positions.reconciled"):
+    for event in of(events, "positions.reconciled"):
         for venue in rows(event.data, "venues"):
             now = {word(item): (event.seq, item) for item in rows(venue, "breaks")}
             name = word(venue.get("exchange"))
@@ -318,7 +200,7 @@ def _break(item: Mapping[str, Any], since: str, lines: tuple[int, ...], tone: st
 def _crashes(events: Sequence[Event]) -> Table:
     names = ("host", "unit", "kind", "confidence", "signal", "exit_status", "crashes", "ended_at")
     told = [Row(tuple(shown(event.data.get(name)) for name in names), (event.seq,))
-            for event in _of(events, "crash.classified")]  # fmt: skip
+            for event in of(events, "crash.classified")]  # fmt: skip
     columns = ("Host", "Unit", "Kind", "Confidence", "Signal", "Exit status", "Crashes", "Ended (UTC)")
     return Table("Classification", columns, tuple(told), "No crash was classified on record.")
 
@@ -326,7 +208,7 @@ def _crashes(events: Sequence[Event]) -> Table:
 def _proof(events: Sequence[Event]) -> Table:
     told = [
         Row((says, shown(line)), (event.seq,), tone)
-        for event in _of(events, "crash.classified")
+        for event in of(events, "crash.classified")
         for field, says, tone in (("because", "for it", ""), ("contradictions", "against it", "bad"))
         for line in items(event.data, field)
     ]
@@ -337,20 +219,18 @@ _FINDINGS = ("alarm.judged", "venue.diagnosed", "host.measured", "database.probe
              "incident.escalated")  # fmt: skip
 _OVERRIDES = ("run.taken_over", "claims.taken_over", "claims.given_up", "run.stop_requested", "incident.reopened",
               "fire_first.withheld", "run.orphans_ended", "record.refused")  # fmt: skip
-_NOTICES = ("notice.due", "notice.sent", "notice.failed", "notice.late", "notice.withheld")
-_WAR_ROOM = ("war_room.opened", "war_room.closed", "role.assigned", "role.handed_over")
 _CLOCKS = ("clock.started", "clock.met", "clock.missed")
 
 
 def _told(events: Sequence[Event], title: str, kinds: Sequence[str], missing: str = "Nothing is on record.") -> Table:
     told = [Row((shown(event.at), shown(event.kind), shown(sentence(event))), (event.seq,))
-            for event in _of(events, *kinds)]  # fmt: skip
+            for event in of(events, *kinds)]  # fmt: skip
     return Table(title, ("At (UTC)", "Kind", "What happened"), tuple(told), missing)
 
 
 def _gates(events: Sequence[Event]) -> Table:
     told = []
-    for event in _of(events, "gate.held", "approval.given", "gate.passed"):
+    for event in of(events, "gate.held", "approval.given", "gate.passed", "disclosure.allowed"):
         said = (
             f"key {shown(event.data.get('fingerprint'))}" if event.kind == "approval.given" else shown(sentence(event))
         )
@@ -358,13 +238,13 @@ def _gates(events: Sequence[Event]) -> Table:
                   else items(event.data, "approved_by" if event.kind == "gate.held" else "people"))  # fmt: skip
         cells = (shown(event.at), shown(event.data.get("gate")), event.kind.partition(".")[2],
                  ", ".join(map(shown, people)) or "nobody", said)  # fmt: skip
-        told.append(Row(cells, (event.seq,), "good" if event.kind == "gate.passed" else ""))
+        told.append(Row(cells, (event.seq,), "good" if event.kind in ("gate.passed", "disclosure.allowed") else ""))
     return Table("", ("At (UTC)", "Gate", "What", "People", "Said"), tuple(told), "No gate is on record.")
 
 
 def _latches(events: Sequence[Event]) -> Table:
     told = []
-    for event in _of(events, "latch.changed", "latch.not_opened"):
+    for event in of(events, "latch.changed", "latch.not_opened"):
         data = event.data
         state = data.get("state") if event.kind == "latch.changed" else "NOT OPENED"
         scope = (
@@ -380,7 +260,7 @@ def _latches(events: Sequence[Event]) -> Table:
 def _held(events: Sequence[Event]) -> Table:
     told = [
         Row((shown(event.at), shown(event.data.get("reason"))), (event.seq,))
-        for event in _of(events, "run.finished")
+        for event in of(events, "run.finished")
         if event.data.get("outcome") == "held"
     ]
     return Table("Held", ("At (UTC)", "Waited for"), tuple(told), "No run was held on record.")
@@ -388,7 +268,7 @@ def _held(events: Sequence[Event]) -> Table:
 
 def _steps(events: Sequence[Event]) -> Table:
     """Counted by how they ended; every line that is counted is named."""
-    found = _of(events, "task.finished")
+    found = of(events, "task.finished")
     counts = Counter(word(event.data.get("status")) for event in found)
     told = [
         Row((shown(status), str(count)),
@@ -402,7 +282,7 @@ def _steps(events: Sequence[Event]) -> Table:
 def _notable_steps(events: Sequence[Event]) -> Table:
     """Every step but those that only looked and found everything well."""
     told = []
-    for event in _of(events, "task.finished", "task.retried"):
+    for event in of(events, "task.finished", "task.retried"):
         data = event.data
         status = "retried" if event.kind == "task.retried" else data.get("status")
         if status == "ok":
@@ -418,7 +298,7 @@ def _notable_steps(events: Sequence[Event]) -> Table:
 def _inverses(events: Sequence[Event]) -> Table:
     told: dict[str, Row] = {}
     known: dict[str, tuple[Event, str]] = {}
-    for event in _of(events, "inverse.registered", "inverse.applied", "inverse.failed"):
+    for event in of(events, "inverse.registered", "inverse.applied", "inverse.failed"):
         key = word(event.data.get("id"))
         if event.kind == "inverse.registered":
             known[key] = (event, shown(event.data.get("describe") or event.data.get("module")))
@@ -435,7 +315,7 @@ def _inverses(events: Sequence[Event]) -> Table:
 
 def _evidence(events: Sequence[Event]) -> Table:
     told = []
-    for event in _of(events, "evidence.kept"):
+    for event in of(events, "evidence.kept"):
         names = ("host", "folder", "items", "bytes", "manifest_sha256")
         missing = ", ".join(map(shown, items(event.data, "missing"))) or "nothing"
         told.append(Row((*(shown(event.data.get(name)) for name in names), missing), (event.seq,)))

@@ -169,6 +169,19 @@ def test_the_nature_of_an_incident(opened: dict[str, Any], resolution: str, natu
     assert metrics.nature(events) == nature
 
 
+def test_the_first_who_says_that_they_have_it_has_acknowledged_it_in_drills_apart() -> None:
+    def answered(*seconds: float, inventory: str = "/etc/inventory") -> metrics.Metrics:
+        opened = (0.0, "incident.opened", {"inventory": [inventory]})
+        return metrics.measure(journal(opened, *((s, "incident.acknowledged", {"by": "alice"}) for s in seconds)))
+
+    one = answered(42, 50)
+    assert (one.moments["acknowledged"].at, one.moments["acknowledged"].line) == (at(42), 2)
+    found = metrics.totals([one, answered(), answered(3, inventory="/x/lab/inventory")])
+    assert {total.nature: total[2:] for total in found if total.span == "acknowledge"} == {
+        "real": (1, 2, 42.0, 42.0), "drill": (1, 1, 3.0, 3.0),
+    }  # fmt: skip
+
+
 def test_totals_keep_drills_apart_and_say_of_how_many() -> None:
     def lasting(seconds: int, inventory: str = "/etc/inventory") -> metrics.Metrics:
         opened = (0, "incident.opened", {"inventory": [inventory]})

@@ -184,6 +184,81 @@ def test_what_a_crash_leaves_on_record_reads_like_sentences(kind: str, data: dic
     assert record.sentence(event(kind, data)) == said
 
 
+NOTICE = {"notice": "trading_desk.update.2", "audience": "trading_desk", "kind": "update", "severity": 1,
+          "channel": "desk", "attempt": 2, "subject": "SEV1 exchange outage"}  # fmt: skip
+ROOM = {"name": "inc-1", "id": "C7", "url": "https://chat.example/C7", "private": True, "created": True,
+        "complaint": None, "meeting": {"kind": "bridge", "join": "+1 555 0100"}}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("kind", "data", "said"),
+    [
+        ("incident.acknowledged", {"by": "alice"}, "alice has it: acknowledged"),
+        (
+            "role.assigned", {"role": "trading_liaison", "person": "carol", "by": "alice", "note": None},
+            "carol is trading liaison, assigned by alice",
+        ),
+        (
+            "role.handed_over", {"role": "commander", "from": "alice", "to": "bob", "by": "alice", "note": "after 8 h"},
+            "commander: alice -> bob, by alice: after 8 h",
+        ),
+        (
+            "communications.planned", {"rows": [{"audience": "trading_desk"}, {"audience": "legal"}] * 2},
+            "communications planned for trading desk, legal",
+        ),
+        (
+            "notice.sent", {**NOTICE, "late": False, "late_s": 0.4},
+            "told trading desk (update) through desk: SEV1 exchange outage",
+        ),
+        (
+            "notice.sent", {**NOTICE, "late": True, "late_s": 612.3},
+            "told trading desk (update) through desk, 612 s LATE: SEV1 exchange outage",
+        ),
+        (
+            "notice.failed", {**NOTICE, "error": "HTTP 503", "retry_at": "2026-11-23T10:01:00Z"},
+            "could not tell trading desk (update) through desk, attempt 2: HTTP 503; again at 2026-11-23T10:01:00Z",
+        ),
+        (
+            "notice.withheld", {**NOTICE, "gate": "public_disclosure", "reason": "nobody has said yes"},
+            "trading desk (update) not told yet, gate public_disclosure is closed: nobody has said yes",
+        ),
+        (
+            "notice.not_sent", {**NOTICE, "reason": "nothing is configured"},
+            "NOT TOLD: trading desk (update) through desk: nothing is configured",
+        ),
+        ("notice.not_sent", {**NOTICE, "channel": None, "reason": "why"}, "NOT TOLD: trading desk (update): why"),
+        (
+            "war_room.opened", ROOM,
+            "private war room inc-1 made: https://chat.example/C7; bridge call: +1 555 0100",
+        ),
+        (
+            "war_room.opened", {**ROOM, "id": None, "url": None, "complaint": "zoom: HTTP 500"},
+            "bridge call: +1 555 0100; zoom: HTTP 500",
+        ),
+        ("war_room.failed", {"error": "HTTP 429", "retry_at": "10:01"}, "war room: HTTP 429; again at 10:01"),
+        ("war_room.posted", {"through": 41, "lines": 6}, "told the war room 6 lines, up to #41"),
+        ("war_room.closed", {"name": "inc-1", "id": "C7"}, "war room inc-1 closed"),
+        (
+            "disclosure.allowed", {"gate": "public_disclosure", "people": ["erin", "bob"], "approvals": [4, 5]},
+            "public_disclosure allowed by erin and bob",
+        ),
+        (
+            "pnl.measured", {"total_usd": "-88.25", "systems": [{"name": "hft-1", "unrealized_usd": "-88.25"}]},
+            "unrealized P&L: -88.25 USD",
+        ),
+        (
+            "pnl.measured",
+            {"total_usd": None, "systems": [{"name": "hft-2", "unrealized_usd": None, "error": "timed out"}]},
+            "unrealized P&L: not known (hft-2: timed out)",
+        ),
+        ("pnl.measured", {"total_usd": None, "systems": [], "error": "no inventory"},
+         "unrealized P&L: not known (no inventory)"),
+    ],
+)  # fmt: skip
+def test_who_was_told_and_who_has_it_reads_like_sentences(kind: str, data: dict[str, Any], said: str) -> None:
+    assert record.sentence(event(kind, data)) == said
+
+
 def test_a_heading_does_not_say_its_phase_twice() -> None:
     entered = [event("phase.entered", {"phase": "assess", "play": play}) for play in
                ("Assess: how far does it go?", "Look: what is it?", "assess")]  # fmt: skip

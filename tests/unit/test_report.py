@@ -19,6 +19,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
+from tests.unit.long_incident import long_incident
 from tests.unit.test_metrics import ORDERED, WHOLE, at, journal, kill
 
 from ansible_collections.hft.incident.plugins.module_utils.chain import GENESIS, Event, Verification
@@ -29,7 +30,8 @@ from hft_incident import record, report
 from hft_incident.commands import run_command
 from hft_incident.metrics import instant, later, measure
 from hft_incident.report_picture import picture
-from hft_incident.report_sections import Row, Table, seconds, sections
+from hft_incident.report_sections import sections
+from hft_incident.report_tables import Row, Table, seconds
 
 FOUND = Verification("intact", 1, 1, GENESIS, None, "intact")
 HOSTILE = (
@@ -38,6 +40,9 @@ HOSTILE = (
 
 BREAK = {"exchange": "okx", "kind": "orphan_order", "symbol": "BTC-USDT", "system": None, "venue": "0.1",
          "difference": "0.1", "sentence": "order 7 is live at the venue and unknown to the trading system"}  # fmt: skip
+FILL = {"exchange": "binance", "kind": "missing_in_system", "symbol": "ETH-USDT", "system": "0", "venue": "2.5",
+        "difference": "2.5",
+        "sentence": "the venue holds 2.5, the trading system knows of nothing"}  # fmt: skip
 #: One of every kind that a table is made of, with figures that differ from each other.
 EVERY = [
     *WHOLE[:-1],
@@ -68,7 +73,24 @@ EVERY = [
             "contradictions": ["no 5"]}),
         (147, "run.taken_over", {"by": "bob", "from": {"user": "alice", "pid": 77}}),
         (148, "run.finished", {"outcome": "held", "reason": "2 of 2 missing", "tasks": 9, "failed": 1}),
-        (149, "incident.closed", {"resolution": "resolved", "summary": "over after 2 tries"}),
+        (149, "communications.planned", {"rows": [], "time_scale": 1.0}),
+        (150, "notice.failed", {"notice": "management.first", "audience": "management", "kind": "first", "severity": 1,
+            "channel": "mail", "due_at": at(149.5), "attempt": 4, "error": "HTTP 503", "retry_at": at(165)}),
+        (166, "notice.sent", {"notice": "management.first", "audience": "management", "kind": "first", "severity": 1,
+            "channel": "mail", "due_at": at(149.5), "late_s": 16.2, "late": False, "attempt": 5, "subject": "s"}),
+        (167, "notice.sent", {"notice": "on_call.page.bob", "audience": "on_call", "kind": "page", "severity": 1,
+            "channel": "pager", "due_at": at(151), "late_s": 15.75, "late": True, "attempt": 1, "subject": "s"}),
+        (168, "role.assigned", {"role": "trading_liaison", "person": "carol", "by": "alice"}),
+        (169, "role.handed_over", {"role": "scribe", "from": "alice", "to": "bob", "by": "alice", "note": "after 8 h"}),
+        (170, "war_room.failed", {"error": "HTTP 429", "retry_at": at(171)}),
+        (171, "war_room.opened", {"name": "inc-1", "id": "C7", "url": "x", "private": True, "created": True,
+            "meeting": {"kind": "bridge", "join": "+1 555 0100"}}),
+        (172, "war_room.posted", {"through": 41, "lines": 6}),
+        (173, "pnl.measured", {"systems": [{"name": "hft-1", "unrealized_usd": "-88.25", "error": None}],
+            "total_usd": "-88.25"}),
+        (174, "positions.reconciled", {"verdict": "breaks", "reason": "breaks at binance 1",
+            "venues": [{"exchange": "binance", "verdict": "breaks", "breaks": [FILL]}]}),
+        (175, "incident.closed", {"resolution": "resolved", "summary": "over after 2 tries"}),
     ),
 ]  # fmt: skip
 EVERY = [event._replace(seq=n) for n, event in enumerate(EVERY, 1)]
@@ -83,7 +105,7 @@ def tables(events: Sequence[Event]) -> Iterator[Table]:
 
 def moments(lines: Sequence[Event]) -> list[Any]:
     """Every moment that these lines state."""
-    stated = [line.at for line in lines] + [line.data.get("ended_at") for line in lines]
+    stated = [line.at for line in lines] + [line.data.get(name) for line in lines for name in ("ended_at", "due_at")]
     for line in lines:
         for venue in line.data.get("venues") or []:
             if isinstance(venue, dict):
@@ -92,11 +114,12 @@ def moments(lines: Sequence[Event]) -> list[Any]:
 
 
 def derivable(cell: str, lines: Sequence[Event]) -> bool:
-    """Whether a cell is the span between two moments, the count of the lines, the sum of what they cancelled, or a
-    moment that a kill states."""
+    """Whether a cell is the span between two moments or one that a line states, the count of the lines, the sum of what
+    they cancelled, a moment that a kill states, or the time of day of one."""
     found = moments(lines)
     spans = {seconds((b - a).total_seconds()) for a in found for b in found if b - a >= timedelta(0)}
-    stated = {f"{moment:%Y-%m-%dT%H:%M:%S.%f}Z" for moment in found}
+    spans |= {seconds(late) for line in lines if (late := line.data.get("late_s")) is not None}
+    stated = {f"{moment:%Y-%m-%dT%H:%M:%S.%f}Z" for moment in found} | {f"{moment:%H:%M:%S}" for moment in found}
     cancelled: dict[str, int] = {}
     for line in lines:
         for venue in line.data.get("venues") or []:
@@ -133,8 +156,7 @@ def test_the_check_of_figures_bites() -> None:
 
 def test_every_table_has_rows_where_the_journal_has_its_facts() -> None:
     silent = [table.title for table in tables(EVERY) if not table.rows]
-    assert silent == ["Trading systems", "What else was found out", "Notices due and sent", "War room and roles",
-                      "Regulatory clocks"]  # fmt: skip
+    assert silent == ["Trading systems", "What else was found out", "Regulatory clocks"]
     assert all(table.missing for table in tables([]) if not table.rows)
 
 
@@ -150,9 +172,9 @@ def test_a_kill_that_does_not_know_what_it_cancelled_makes_the_sum_unknown() -> 
 
 
 def test_a_break_is_mended_only_where_its_venue_was_compared_again() -> None:
-    assert [row[-1] for row in cells("Breaks and repairs")] == ["gone"]
+    assert [row[-1] for row in cells("Breaks and repairs")] == ["gone", "not seen mended"]
     before = [event for event in EVERY if event.data.get("verdict") != "reconciled"]
-    assert [row[-1] for row in cells("Breaks and repairs", before)] == ["not seen mended"]
+    assert [row[-1] for row in cells("Breaks and repairs", before)] == ["not seen mended"] * 2
 
 
 def test_inverses_say_what_became_of_them() -> None:
@@ -187,7 +209,7 @@ class Tags(HTMLParser):
         self.attributes |= {name for name, _ in attrs}
         self.ids += [value or "" for name, value in attrs if name == "id"]
         self.targets |= {value or "" for name, value in attrs if name == "href"}
-        if tag not in ("meta", "line", "rect", "circle"):
+        if tag not in ("meta", "line", "rect", "path", "polyline"):
             self.open.append(tag)
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -202,7 +224,7 @@ class Tags(HTMLParser):
 TAGS = {
     *("html", "head", "meta", "title", "style", "body", "header", "nav", "main", "section", "h1", "h2", "h3", "p"),
     *("a", "div", "table", "thead", "tbody", "tr", "th", "td", "details", "summary", "pre", "code"),
-    *("svg", "g", "text", "tspan", "line", "rect", "circle"),
+    *("svg", "g", "text", "tspan", "line", "rect", "circle", "path", "polyline"),
 }
 
 
@@ -229,6 +251,15 @@ def checked(events: Sequence[Event], found: Verification = FOUND) -> tuple[str, 
         assert not is_table or len({line.count("|") for line in block}) == 1, "no bar of a text makes one more cell"
     assert sum(token.type == "tr_open" for token in parsed) == len(rows), "a table is one from its head to its end"
     return page, text
+
+
+def test_both_pages_have_empty_places_for_what_only_people_know() -> None:
+    page, text = checked(EVERY)
+    for question in ("Contributing factors", "What went well", "What did not go well", "Where we were lucky"):
+        assert f'<h3>{question}</h3>\n<div class="place">to be written</div>' in page
+        assert f"### {question}\n\n*to be written*\n" in text
+    assert "| Action | Owner | Due | Done |\n| --- | --- | --- | --- |\n|  |  |  |  |\n" in text
+    assert '<td class="place-cell"></td>' in page
 
 
 def test_every_link_of_an_intact_record_leads_to_a_line() -> None:
@@ -279,6 +310,22 @@ def test_a_field_that_is_not_what_it_should_be_spoils_nothing(spoiled: list[tupl
     checked([event._replace(data={**event.data, name: value}) for event, name, value in spoiled])
 
 
+LONG = long_incident()
+OURS = [event for event in LONG if event.kind.partition(".")[0] in ("communications", "notice", "role", "war_room")]
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.data())
+def test_one_altered_field_of_a_whole_incident_spoils_nothing(data: st.DataObject) -> None:
+    place = data.draw(st.sampled_from(OURS))
+    field = data.draw(st.sampled_from(sorted(place.data)))
+    value = data.draw(JSON | st.lists(st.dictionaries(st.sampled_from(["severity", "until", "every_s"]), JSON)))
+    altered = place._replace(data={**place.data, field: value})
+    made = report.compose("inc", [altered if event is place else event for event in LONG], FOUND)
+    assert "Notices due and sent" in report.markdown(made)
+    assert report.html(made).count("<svg") == 3
+
+
 def test_a_megabyte_of_error_text_is_cut_and_said_to_be() -> None:
     page, text = checked(journal((1, "run.lost", {"reason": "x" * 1_000_000})))
     assert len(page) < 100_000
@@ -310,7 +357,7 @@ def test_an_open_incident_has_a_draft_and_prints_where_it_is(
     incident: Incident, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run_command("report", [incident.id]) == 0
-    markdown, html = capsys.readouterr().out.splitlines()
+    markdown, html = capsys.readouterr().out.splitlines()  # and no invitation to the review
     assert [Path(path).parent for path in (markdown, html)] == [incident.directory / "report"] * 2
     assert "DRAFT: the incident is still open." in Path(markdown).read_text()
     assert '<p class="banner hold">DRAFT: the incident is still open.</p>' in Path(html).read_text()
@@ -320,7 +367,14 @@ def test_an_open_incident_has_a_draft_and_prints_where_it_is(
     told = json.loads(capsys.readouterr().out)
     assert (told["draft"], told["outcome"], told["files"]["html"], told["kept"]) == (False, "done", html, [])
     assert "DRAFT" not in Path(markdown).read_text()
-    assert sorted(path.name for path in Path(html).parent.iterdir()) == [f"{incident.id}.html", f"{incident.id}.md"]
+    assert sorted(path.name for path in Path(html).parent.iterdir()) == [
+        f"{incident.id}.{ending}" for ending in ("html", "ics", "md")
+    ]
+    assert b"BEGIN:VEVENT" in Path(told["files"]["invitation"]).read_bytes()
+    incident.journal.append("incident.reopened", {"reason": "it is back"})
+    assert run_command("report", [incident.id, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["files"]["invitation"] is None
+    assert not Path(told["files"]["invitation"]).exists(), "the review of what is not over is called off"
 
 
 def test_what_people_wrote_is_kept(incident: Incident, tmp_path: Path) -> None:
