@@ -72,8 +72,7 @@ class Ran(NamedTuple):
 
     @property
     def kinds(self) -> list[str]:
-        """What happened, in order; what is said again while it waits, and what people are told meanwhile, is a matter of
-        time."""
+        """What happened, in order; what is said again while it waits, and what people are told, is a matter of time."""
         return [event.kind for event in self.events if not event.kind.startswith(APART)]
 
     def data(self, kind: str) -> list[Mapping[str, Any]]:

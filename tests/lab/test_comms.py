@@ -249,7 +249,7 @@ def test_a_job_in_hand_is_left_alone_and_a_claim_ends_with_its_holder(tmp_path: 
 # Hostile texts --------------------------------------------------------------------------------------------------------
 
 HOSTILE = (
-    "<!channel> {{ 7*7 }} <script>alert(1)</script>\r\nBcc: all@firm.example\n"
+    "<!channel> {{ 7919*7919 }} <script>alert(1)</script>\r\nBcc: all@firm.example\n"
     "@everyone [x](https://evil.example) \x1b[31m"
 )
 
@@ -266,7 +266,7 @@ def test_hostile_text_is_delivered_harmlessly_everywhere(stage: CommsStage, text
     for arrival in arrivals:
         shown = json.dumps([arrival.text, arrival.body])
         assert len(shown) < 20_000
-        for poison in ("<!channel>", "49", "<script>", "@everyone", "https://evil", "\\u001b"):
+        for poison in ("<!channel>", "62710561", "<script>", "@everyone", "https://evil", "\\u001b"):
             assert poison not in shown.replace(incident.id, ""), arrival.service
         if arrival.service == "smtp":
             assert arrival.target in ("team@lab.example", "management@lab.example")
