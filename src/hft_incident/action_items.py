@@ -24,7 +24,7 @@ from ansible_collections.hft.incident.plugins.module_utils.errors import Inciden
 from ansible_collections.hft.incident.plugins.module_utils.incident import Incident, state_of
 
 from .metrics import nature
-from .record import plain
+from .sentences import plain
 from .whole_file import write_whole
 
 HEADING = "Action items"

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 from ansible_collections.hft.incident.plugins.module_utils.errors import EXIT_CODES, IncidentError, UsageError
 from ansible_collections.hft.incident.plugins.module_utils.incident import PHASES, find, home_directory, state_of
 
-from . import record
+from . import record, sentences, status
 from .catalog import CATALOG, IncidentType
 
 if TYPE_CHECKING:
@@ -105,13 +105,13 @@ def _watched(options: argparse.Namespace, response: Callable[..., Outcome]) -> i
 
 def _status(options: argparse.Namespace) -> int:
     if options.incident is None:
-        rows = record.status_rows()
-        return _print(record.status_payload(rows) if options.json else record.status_lines(rows))
+        rows = status.status_rows()
+        return _print(status.status_payload(rows) if options.json else status.status_lines(rows))
     incident = find(options.incident)
     state = state_of(incident.journal.events())
     if options.json:
-        return _print(record.status_payload([(incident, state)])["incidents"][0])
-    return _print(record.incident_lines(incident, state))
+        return _print(status.status_payload([(incident, state)])["incidents"][0])
+    return _print(status.incident_lines(incident, state))
 
 
 def _timeline(options: argparse.Namespace) -> int:
@@ -162,7 +162,7 @@ def _approve(options: argparse.Namespace) -> int:
     from .approval import approval_lines, approve
 
     def show(lines: Sequence[str]) -> None:
-        print(*map(record.plain, lines), sep="\n", file=sys.stderr, flush=True)
+        print(*map(sentences.plain, lines), sep="\n", file=sys.stderr, flush=True)
 
     given = approve(options.incident, options.gate, key=options.key, show=show)
     return _print(given.to_json() if options.json else approval_lines(given))
@@ -179,7 +179,7 @@ def _comms(options: argparse.Namespace) -> int:
         found = command.table(options.inventory, options.incident)
     else:
         found = command.serve(options.incident)
-    _print(found.to_json() if options.json else map(record.plain, found.lines()))
+    _print(found.to_json() if options.json else map(sentences.plain, found.lines()))
     return EXIT_CODES[found.outcome]
 
 
@@ -206,7 +206,7 @@ def _role(options: argparse.Namespace) -> int:
 
 
 def _done(options: argparse.Namespace, done: Any) -> int:
-    return _print(done.to_json() if options.json else map(record.plain, done.lines()))
+    return _print(done.to_json() if options.json else map(sentences.plain, done.lines()))
 
 
 def _severity(options: argparse.Namespace) -> int:
@@ -216,7 +216,7 @@ def _severity(options: argparse.Namespace) -> int:
         changed = severity.set_severity(options.incident, options.level, options.reason)
         return _print(changed.to_json() if options.json else changed.lines())
     explained = severity.explain(options.subject, dict(options.facts), options.inventory)
-    return _print(explained.to_json() if options.json else map(record.plain, explained.lines()))
+    return _print(explained.to_json() if options.json else map(sentences.plain, explained.lines()))
 
 
 def _lab(options: argparse.Namespace) -> int:
@@ -224,7 +224,7 @@ def _lab(options: argparse.Namespace) -> int:
         raise UsageError("the lab is not installed here: pip install 'hft-incident[lab]'")
     from .lab import lab
     from .lab.errors import LabError
-    from .lab.status import status
+    from .lab.status import status as lab_status
 
     home = home_directory()
     try:
@@ -235,7 +235,7 @@ def _lab(options: argparse.Namespace) -> int:
             running = lab.up(home, sinks=True)
             payload = {"up": True, "inventory": str(running.inventory), **json.loads(running.record.to_json())}
             return _print(payload if options.json else running.render())
-        found = status(home)
+        found = lab_status(home)
         processes = [process._asdict() for process in found.processes]
         _print({"up": found.up, "processes": processes} if options.json else found.render())
         return EXIT_CODES["done" if found.up else "failed"]
@@ -268,7 +268,7 @@ def _outcome_lines(outcome: Outcome) -> list[str]:
         ("record", outcome.journal),
     ]
     head = f"{outcome.incident}: {outcome.outcome} in {outcome.elapsed_ms / 1000:.1f} s: {outcome.reason}"
-    return [record.plain(head), *(f"  {label:<10} {record.plain(value)}" for label, value in facts if value)]
+    return [sentences.plain(head), *(f"  {label:<10} {sentences.plain(value)}" for label, value in facts if value)]
 
 
 def _print(result: Mapping[str, Any] | Iterable[str]) -> int:

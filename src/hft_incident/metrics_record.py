@@ -14,8 +14,8 @@ from ansible_collections.hft.incident.plugins.module_utils.incident import Incid
 from ansible_collections.hft.incident.plugins.module_utils.journal import verify
 
 from .metrics import Metrics, label, measure, totals
-from .record import plain
 from .report_tables import NOT_KNOWN, seconds
+from .sentences import plain
 
 
 class Measured(NamedTuple):

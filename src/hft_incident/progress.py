@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TextIO
 from ansible_collections.hft.incident.plugins.module_utils.chain import Event
 from ansible_collections.hft.incident.plugins.module_utils.redaction import iso_utc
 
-from .record import heading, offset, plain, sentence
+from .sentences import heading, offset, plain, sentence
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType

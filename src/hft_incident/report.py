@@ -24,7 +24,7 @@ from ansible_collections.hft.incident.plugins.module_utils.errors import EXIT_CO
 from ansible_collections.hft.incident.plugins.module_utils.incident import Incident
 from ansible_collections.hft.incident.plugins.module_utils.journal import make_private_directory, verify
 
-from . import record
+from . import record, sentences
 from .metrics import Metrics, measure
 from .record import EvidenceFound
 from .report_chart import Chart, chart
@@ -119,7 +119,7 @@ class Written(NamedTuple):
         lines += [f"an earlier report had been changed by hand; it is kept as {path}" for path in self.kept]
         if self.outcome != "done":
             lines.append(f"the record does not prove itself: {self.verification.reason}; see `hft-incident verify`")
-        return [record.plain(line) for line in lines]
+        return [sentences.plain(line) for line in lines]
 
 
 def write(incident: Incident, output: Path | None = None) -> Written:
@@ -167,7 +167,7 @@ def compose(
     draft = ends[-1:] != ["incident.closed"]
     banners = [Banner("bad", f"The record does not prove itself: {found.reason}.")] if found.state != "intact" else []
     banners += [
-        Banner("bad", record.plain(f"Evidence of {row.host} in {row.folder}: {row.reason}."))
+        Banner("bad", sentences.plain(f"Evidence of {row.host} in {row.folder}: {row.reason}."))
         for row in evidence
         if row.state == "altered"
     ]
@@ -180,7 +180,7 @@ def compose(
     return Report(
         incident_id,
         draft,
-        tuple(Banner(banner.tone, record.plain(banner.text)) for banner in banners),
+        tuple(Banner(banner.tone, sentences.plain(banner.text)) for banner in banners),
         picture(events),
         chart(events, series(events)),
         tuple(sections(events, metrics)),
@@ -223,8 +223,8 @@ def _lines(events: Sequence[Event]) -> list[Line]:
         text = json.dumps(event._asdict(), ensure_ascii=False, sort_keys=True, default=str)
         if len(text) > LINE_LIMIT:
             text = f"{text[:LINE_LIMIT]} … (cut; the journal has all of it)"
-        at, actor, kind, said = map(shown, (event.at, event.actor, event.kind, record.sentence(event)))
-        lines.append(Line(event.seq, event.seq not in seen, at, actor, kind, said, record.plain(text)))
+        at, actor, kind, said = map(shown, (event.at, event.actor, event.kind, sentences.sentence(event)))
+        lines.append(Line(event.seq, event.seq not in seen, at, actor, kind, said, sentences.plain(text)))
         seen.add(event.seq)
     return lines
 
@@ -251,7 +251,7 @@ def _is_ours(content: bytes) -> bool:
 
 def escape_markdown(value: object) -> str:
     """Text that is only text in Markdown, in a table too: no markup, no HTML, no link that writes itself."""
-    text = record.plain(str(value)).replace("&", "&amp;")
+    text = sentences.plain(str(value)).replace("&", "&amp;")
     text = _MARKDOWN.sub(lambda found: _ENTITIES.get(found[0], f"\\{found[0]}"), text)
     return text.replace("://", "&#58;//").replace("www.", "www&#46;")
 

@@ -15,9 +15,9 @@ from typing import NamedTuple
 from ansible_collections.hft.incident.plugins.module_utils.chain import Event
 
 from .metrics import instant
-from .record import plain
 from .report_impact import Reading, Series
 from .report_scale import Scale, scale_of, short, timed
+from .sentences import plain
 
 TOP, PANEL, GAP = 26.0, 64.0, 22.0
 #: More curves than this would be no picture any more; the tables have them all.

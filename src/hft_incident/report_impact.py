@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 from ansible_collections.hft.incident.plugins.module_utils.chain import Event
 
 from .metrics import Metrics, instant, items, rows, word
-from .record import plain
 from .report_tables import NOT_KNOWN, Row, Table, clock, day_of, of, seconds, shown, since
+from .sentences import plain
 
 #: Minutes after the opening that are shown one by one, and how many make a row after them.
 BY_MINUTE, THEN_BY = 60, 10

@@ -14,9 +14,9 @@ from datetime import datetime
 from typing import Literal, NamedTuple
 
 from .metrics import instant
-from .record import plain
 from .report_notices import STANDINGS, Standing, Told
 from .report_scale import Scale, Timed, short
+from .sentences import plain
 
 STEP = 5.0  #: what one degree of severity is high
 BAND = 4 * STEP

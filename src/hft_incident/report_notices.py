@@ -20,8 +20,8 @@ from ansible_collections.hft.incident.plugins.module_utils.redaction import iso_
 from .comms.plan import Plan, plan_of
 from .metrics import instant, number, word
 from .notices import Notice, schedule
-from .record import plain
 from .report_tables import NOT_KNOWN, Row, Table, clock, day_of, of, seconds, shown, since
+from .sentences import plain
 
 Standing = Literal["sent", "late", "failed", "withheld", "not_sent", "silent", "due"]
 #: What a person reads, and how it looks.

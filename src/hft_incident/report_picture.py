@@ -16,11 +16,11 @@ from ansible_collections.hft.incident.plugins.module_utils.chain import Event
 from ansible_collections.hft.incident.plugins.module_utils.incident import PHASES
 
 from .metrics import word
-from .record import plain
 from .report_lanes import LANE, Lane, Sign, Step, lanes, signs, steps
 from .report_notices import told
 from .report_scale import MARGIN, WIDTH, Scale, Timed, scale_of, timed
 from .report_sections import KEY_KINDS
+from .sentences import plain
 
 #: From top to bottom: the two ends in words, the band of the severity, the bars of the phases, and what follows them.
 BAND_TOP, BARS_TOP, BAR, LANES_TOP = 22.0, 48.0, 24.0, 80.0

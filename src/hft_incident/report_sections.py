@@ -19,8 +19,8 @@ from ansible_collections.hft.incident.plugins.module_utils.chain import Event
 
 from . import report_impact, report_notices
 from .metrics import Metrics, items, label, number, rows, word
-from .record import plain, sentence
 from .report_tables import NOT_KNOWN, Row, Section, Table, of, seconds, shown, since
+from .sentences import plain, sentence
 
 
 def sections(events: Sequence[Event], metrics: Metrics) -> list[Section]:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from ansible_collections.hft.incident.plugins.module_utils.chain import Event
 
 from .metrics import instant
-from .record import plain
+from .sentences import plain
 
 NOT_KNOWN = "not on record"
 #: Longer texts are cut in the tables; the appendix has the whole line.

@@ -21,8 +21,8 @@ from ansible_collections.hft.incident.plugins.module_utils.incident import state
 
 from . import __version__
 from .metrics import instant, measure
-from .record import plain
 from .report_tables import shown
+from .sentences import plain
 
 AGENDA = ("Timeline review", "What went well?", "What did not go well?", "Root cause analysis", "Action items",
           "Documentation updates")  # fmt: skip

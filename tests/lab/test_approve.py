@@ -23,7 +23,7 @@ from ansible_collections.hft.incident.plugins.module_utils import ssh_signature
 from ansible_collections.hft.incident.plugins.module_utils.errors import UsageError
 from ansible_collections.hft.incident.plugins.module_utils.incident import Incident, state_of
 from ansible_collections.hft.incident.plugins.module_utils.journal import verify
-from hft_incident import approval, approve, cli, record
+from hft_incident import approval, approve, cli, sentences, status
 
 from .people import GATE, ONLY_APPROVALS, Firm
 from .waiting import wait_until
@@ -69,7 +69,7 @@ def test_two_people_approve_and_each_is_told_what_is_still_needed(firm: Firm) ->
     assert (second.approved_by, second.missing) == (("alice@firm.example", "bob@firm.example"), 0)
     assert second.next == f"hft-incident resume {incident.id}"
     assert verify(incident.journal.path).state == "intact"
-    told = [record.sentence(event) for event in incident.journal.events()[-2:]]
+    told = [sentences.sentence(event) for event in incident.journal.events()[-2:]]
     assert told == [f"alice@firm.example approved {GATE}", f"bob@firm.example approved {GATE}"]
 
 
@@ -104,7 +104,7 @@ def test_status_says_which_gate_waits_and_who_is_missing(firm: Firm) -> None:
     incident = firm.incident()
 
     def waiting() -> str:
-        shown = record.incident_lines(incident, state_of(incident.journal.events()))
+        shown = status.incident_lines(incident, state_of(incident.journal.events()))
         return next(line for line in shown if GATE in line).split(GATE)[1].strip()
 
     assert waiting() == "nobody has approved, 2 of 2 missing; may approve: alice@firm.example, bob@firm.example, " \
@@ -114,7 +114,7 @@ def test_status_says_which_gate_waits_and_who_is_missing(firm: Firm) -> None:
         "carol@firm.example"  # fmt: skip
     approve(incident.id, GATE, key=firm.key("carol"))
     assert waiting() == "approved by alice@firm.example, carol@firm.example; resume"
-    payload = record.status_payload([(incident, state_of(incident.journal.events()))])["incidents"][0]
+    payload = status.status_payload([(incident, state_of(incident.journal.events()))])["incidents"][0]
     assert json.loads(json.dumps(payload))["gates"][GATE]["missing"] == 0
 
 

@@ -18,7 +18,7 @@ from ansible_collections.hft.incident.plugins.module_utils.errors import UsageEr
 from ansible_collections.hft.incident.plugins.module_utils.incident import Incident, open_incident
 from hft_incident import action_items, report
 from hft_incident.cli import main
-from hft_incident.record import plain
+from hft_incident.sentences import plain
 
 EMPTY = "|  |  |  |  |"
 HOSTILE = "=cmd|' /C calc'!A0 | <b>\\x\\* `a` [l](http://evil.example) & &lt; \\"

@@ -15,7 +15,7 @@ import pytest
 from ansible_collections.hft.incident.plugins.module_utils.chain import GENESIS, Event
 from ansible_collections.hft.incident.plugins.module_utils.incident import Incident, open_incident
 from ansible_collections.hft.incident.plugins.module_utils.journal import verify
-from hft_incident import record
+from hft_incident import record, sentences, status
 
 ROOT = Path(__file__).parents[2]
 SOURCES = (ROOT / "src", ROOT / "collections/ansible_collections/hft/incident/plugins")
@@ -80,12 +80,12 @@ def test_the_timeline_reads_like_a_report(incident: Incident) -> None:
     ],
 )
 def test_the_offset_counts_from_the_first_event(at: str, shown: str) -> None:
-    assert record.offset("2026-11-23T10:00:00.000000Z", at) == shown
+    assert sentences.offset("2026-11-23T10:00:00.000000Z", at) == shown
 
 
 def test_a_known_kind_with_other_data_shows_its_fields_instead_of_failing() -> None:
-    assert record.sentence(event("kill.verified", {"venues": "odd"})) == "kill.verified venues=odd"
-    assert record.sentence(event("severity.set", {"level": 2})) == "severity.set level=2"
+    assert sentences.sentence(event("kill.verified", {"venues": "odd"})) == "kill.verified venues=odd"
+    assert sentences.sentence(event("severity.set", {"level": 2})) == "severity.set level=2"
 
 
 CRASH = {
@@ -181,7 +181,7 @@ PROBED = {"name": "hft-1", "verdict": "answering", "status": "halted", "mode": "
     ],
 )  # fmt: skip
 def test_what_a_crash_leaves_on_record_reads_like_sentences(kind: str, data: dict[str, Any], said: str) -> None:
-    assert record.sentence(event(kind, data)) == said
+    assert sentences.sentence(event(kind, data)) == said
 
 
 NOTICE = {"notice": "trading_desk.update.2", "audience": "trading_desk", "kind": "update", "severity": 1,
@@ -256,7 +256,7 @@ ROOM = {"name": "inc-1", "id": "C7", "url": "https://chat.example/C7", "private"
     ],
 )  # fmt: skip
 def test_who_was_told_and_who_has_it_reads_like_sentences(kind: str, data: dict[str, Any], said: str) -> None:
-    assert record.sentence(event(kind, data)) == said
+    assert sentences.sentence(event(kind, data)) == said
 
 
 def test_a_heading_does_not_say_its_phase_twice() -> None:
@@ -272,37 +272,37 @@ def test_every_kind_that_the_product_records_has_a_sentence() -> None:
     sources = [path.read_text(encoding="utf-8") for root in SOURCES for path in root.rglob("*.py")]
     kinds = {kind for text in sources for kind in recorded.findall(text)} - {"phase.entered"}
     assert {"crash.classified", "run.started", "latch.not_opened"} <= kinds
-    assert sorted(kinds - set(record.SENTENCES)) == []
+    assert sorted(kinds - set(sentences.SENTENCES)) == []
 
 
 def test_closing_says_how_it_was_resolved() -> None:
     closed = event("incident.closed", {"resolution": "resolved", "summary": "venue back"})
-    assert record.sentence(closed) == "incident closed: resolved, venue back"
-    assert record.sentence(event("incident.closed", {"resolution": "rehearsed"})) == "incident closed: rehearsed"
+    assert sentences.sentence(closed) == "incident closed: resolved, venue back"
+    assert sentences.sentence(event("incident.closed", {"resolution": "rehearsed"})) == "incident closed: rehearsed"
 
 
 def test_a_message_cannot_steer_the_terminal() -> None:
-    told = record.sentence(event("run.no_hosts", {"reason": "\x1b[2J\r\nall clear\u202e"}))
+    told = sentences.sentence(event("run.no_hosts", {"reason": "\x1b[2J\r\nall clear\u202e"}))
     assert told.isprintable()
 
 
 def test_status_shows_what_a_person_on_call_asks_first(incident: Incident, tmp_path: Path) -> None:
     other = open_incident("system_crash", check=True, home=tmp_path)
     other.journal.append("incident.closed", {"reason": "drill over"})
-    rows = record.status_rows(tmp_path)
+    rows = status.status_rows(tmp_path)
     assert [row[0].id for row in rows] == [incident.id, other.id], "open ones first"
-    header, first, second = record.status_lines(rows)
+    header, first, second = status.status_lines(rows)
     assert header.split() == ["INCIDENT", "SEVERITY", "PHASE", "STATE", "LAST", "RUN", "VENUES"]
     assert first.split() == [incident.id, "1", "contain", "open", "unproven", "binance:clear", "okx:open"]
     assert second.split() == [other.id, "1", "-", "closed", "(check)", "not", "finished", "-"]
-    assert record.status_lines([]) == ["no incidents on record"]
-    full = "\n".join(record.incident_lines(*rows[0]))
+    assert status.status_lines([]) == ["no incidents on record"]
+    full = "\n".join(status.incident_lines(*rows[0]))
     for fact in ("venue okx", "open, 3 orders still open", "to undo", "enable binance", "strategy mm-1"):
         assert fact in full
 
 
 def test_the_payloads_are_json_with_the_same_facts(incident: Incident, tmp_path: Path) -> None:
-    (row,) = json.loads(json.dumps(record.status_payload(record.status_rows(tmp_path))))["incidents"]
+    (row,) = json.loads(json.dumps(status.status_payload(status.status_rows(tmp_path))))["incidents"]
     assert (row["id"], row["type"], row["severity"], row["phase"], row["open"]) == (
         incident.id, "exchange_outage", 1, "contain", True
     )  # fmt: skip

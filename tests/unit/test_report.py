@@ -26,7 +26,7 @@ from ansible_collections.hft.incident.plugins.module_utils.chain import GENESIS,
 from ansible_collections.hft.incident.plugins.module_utils.errors import IncidentError
 from ansible_collections.hft.incident.plugins.module_utils.incident import Incident, open_incident
 from ansible_collections.hft.incident.plugins.module_utils.journal import verify
-from hft_incident import record, report
+from hft_incident import report, sentences
 from hft_incident.commands import run_command
 from hft_incident.metrics import instant, later, measure
 from hft_incident.report_picture import picture
@@ -287,7 +287,7 @@ JSON = st.recursive(
     | st.dictionaries(st.sampled_from(["name", "verdict", HOSTILE]), inner, max_size=3),
     max_leaves=4,
 )  # fmt: skip
-KINDS = sorted({*record.SENTENCES, *(event.kind for event in EVERY), "odd.kind"})
+KINDS = sorted({*sentences.SENTENCES, *(event.kind for event in EVERY), "odd.kind"})
 FIELDS = sorted({name for event in EVERY for name in event.data} | {"inputs", "inventory", "check", "play", "phase"})
 ANYTHING = st.builds(
     lambda seq, moment, kind, data: Event(seq, moment, HOSTILE, kind, data, GENESIS, GENESIS),

@@ -24,8 +24,8 @@ from ansible_collections.hft.incident.plugins.module_utils.severity_rules import
 
 from ..metrics import instant, nature, number
 from ..notices import FAILED, NOT_SENT, SENT, WITHHELD, Delivery, Notice, deliveries, schedule, turns_of
-from ..record import sentence
 from ..report_sections import KEY_KINDS
+from ..sentences import sentence
 from .channels import DeliveryError, is_configured, send, take_way_out
 from .disclosure import answer, is_allowed, question, signers_of
 from .facts import facts_of, public_status
