@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, hft-incident contributors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 # SPDX-License-Identifier: Apache-2.0
-"""What `hft-incident status` prints: incidents and where they stand, derived from their journals when it is asked for."""
+"""What `hft-incident status` prints: where incidents stand, derived from their journals when it is asked for."""
 
 from __future__ import annotations
 
