@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
+from itertools import groupby
 from typing import Any
 
 from ansible_collections.hft.incident.plugins.module_utils.chain import Event, check, to_line
@@ -55,9 +56,9 @@ class Outcome:
 
     ``outcome``: done, failed, usage, unproven or held; ``exit_code`` says the same as a number; ``reason`` is a line
     for people. ``contained``: each venue's last verdict (clear, open, unknown); ``contained_at``: since when all of
-    them are clear (None: they are not). Times are UTC ISO-8601; ``elapsed_ms`` counts from opening the incident to the
-    last event. ``complete``: the record is whole. ``journal`` is a path. ``next``: the command that goes on from
-    here, while the incident is open.
+    them are clear (None: they are not). ``phases``: in order, however many plays each has. Times are UTC ISO-8601;
+    ``elapsed_ms`` counts from opening the incident to the last event. ``complete``: the record is whole. ``journal`` is
+    a path. ``next``: the command that goes on from here, while the incident is open.
     """
 
     incident: str
@@ -89,7 +90,6 @@ def outcome_of(incident: str, events: Sequence[Event], journal: str, run_id: str
     run = last_run(events) if run_id is None else run_of(events, run_id)
     fault = record_fault(events, run)
     word, reason = ("failed", fault) if fault else _ending(state, run)
-    phases = tuple(Phase(str(event.data.get("phase")), event.at) for event in run if event.kind == "phase.entered")
     return Outcome(
         incident=incident,
         type=state.type,
@@ -100,7 +100,7 @@ def outcome_of(incident: str, events: Sequence[Event], journal: str, run_id: str
         check=state.check,
         complete=fault is None and run[-1].kind != "run.interrupted",
         phase=state.phase,
-        phases=phases,
+        phases=_phases(run),
         contained={name: venue.verdict for name, venue in state.venues.items()},
         contained_at=_contained_at(events),
         started_at=events[0].at if events else None,
@@ -160,6 +160,12 @@ def record_fault(events: Sequence[Event], run: Sequence[Event]) -> str | None:
         if not found and finished.data["outcome"] == "done":
             return "nothing ran: no host and no step matched"
     return None
+
+
+def _phases(run: Sequence[Event]) -> tuple[Phase, ...]:
+    """A phase begins with the first of its plays that follow each other."""
+    entered = [Phase(str(event.data.get("phase")), event.at) for event in run if event.kind == "phase.entered"]
+    return tuple(next(plays) for _, plays in groupby(entered, key=lambda phase: phase.name))
 
 
 def _ending(state: State, run: Sequence[Event]) -> tuple[str, str]:

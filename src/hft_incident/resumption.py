@@ -26,8 +26,8 @@ DETECT = PHASES[0]
 class Play(NamedTuple):
     """A play as its run recorded it, with the phase it belongs to.
 
-    ``tag``: its own, the last of its tags, which no other play has; None: it has no tag, so that no tag leaves it out
-    and none asks for it alone.
+    ``tag``: chooses it, and of the plays before it only what looks and changes nothing; None: it has no tag, so that no
+    tag leaves it out and none asks for it alone.
     """
 
     name: str

@@ -13,6 +13,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from itertools import groupby
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, TypeVar
 from unittest.mock import patch
@@ -80,7 +81,8 @@ class Ran(NamedTuple):
 
     @property
     def phases(self) -> list[str]:
-        return [entered["phase"] for entered in self.data("phase.entered")]
+        """In the order in which they were entered, however many plays each has."""
+        return [phase for phase, _ in groupby(entered["phase"] for entered in self.data("phase.entered"))]
 
     @property
     def outcome(self) -> str:

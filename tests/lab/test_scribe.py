@@ -18,7 +18,12 @@ from typing import Any, NamedTuple
 import pytest
 
 from ansible_collections.hft.incident.plugins.module_utils.chain import Event
-from ansible_collections.hft.incident.plugins.module_utils.incident import list_incidents, open_incident, state_of
+from ansible_collections.hft.incident.plugins.module_utils.incident import (
+    PHASES,
+    list_incidents,
+    open_incident,
+    state_of,
+)
 from ansible_collections.hft.incident.plugins.module_utils.journal import verify
 
 COLLECTIONS = Path(__file__).parents[2] / "collections"
@@ -410,6 +415,19 @@ def test_tags_that_leave_nothing_to_run_are_never_a_silent_success(play: Play) -
     ran = play(one_play("{name: Any, say: {}}"), "--tags", "nothing")
     assert (ran.code, ran.outcome) == (2, "usage")
     assert ran.data("phase.entered") == []
+
+
+def test_the_plays_of_imported_files_are_recorded_by_their_own_tags(play: Play, tmp_path: Path) -> None:
+    """Of every such play Ansible mixes up the order of the two tags."""
+    for phase in PHASES:
+        text = one_play("{name: Say it, say: {msg: '{{ word }}'}}").replace("Make it safe", f"Shared {phase}")
+        (tmp_path / f"{phase}.yml").write_text(text.replace("[contain]", f"[{phase}, own_{phase}]"))
+    ran = play("".join(f"- import_playbook: {phase}.yml\n  vars: {{word: {phase}}}\n" for phase in PHASES))
+    assert (ran.code, ran.outcome) == (0, "done"), ran.out + ran.err
+    (started,) = ran.data("run.started")
+    assert started["plays"] == [{"name": f"Shared {phase}", "phase": phase, "tag": f"own_{phase}"} for phase in PHASES]
+    assert [entered["phase"] for entered in ran.data("phase.entered")] == list(PHASES)
+    assert [task["msg"] for task in ran.data("task.finished")] == list(PHASES)
 
 
 def test_a_phase_left_out_by_tags_is_not_entered(play: Play) -> None:

@@ -132,6 +132,7 @@ def test_the_wheel_holds_every_file_of_the_sources_and_nothing_else(wheel: Path)
     [
         f"{COLLECTION}/playbooks/exchange_outage.yml",
         f"{COLLECTION}/playbooks/system_crash.yml",
+        f"{COLLECTION}/playbooks/shared/close.yml",
         f"{COLLECTION}/playbooks/vars/fire_first.yml",
         f"{COLLECTION}/playbooks/vars/severity.yml",
         f"{COLLECTION}/plugins/callback/scribe.py",

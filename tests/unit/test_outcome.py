@@ -187,6 +187,14 @@ def test_an_order_that_shows_up_again_ends_the_containment() -> None:
     assert found.contained == {"okx": "open"}
 
 
+def test_a_phase_is_told_once_however_many_plays_follow_each_other_in_it() -> None:
+    plays = (("detect", "a"), ("contain", "b"), ("contain", "c"), ("assess", "d"), ("contain", "e"))
+    entered = [("phase.entered", {"phase": phase, "play": play}) for phase, play in plays]
+    found = read(OPENED, STARTED, *entered, task("ok"), finished("done", 1))
+    assert [phase.name for phase in found.phases] == ["detect", "contain", "assess", "contain"]
+    assert found.phases[1].at == "2026-11-23T10:00:04.000000Z"
+
+
 def test_the_json_has_the_fields_of_the_result() -> None:
     found = read(*whole_run(["ok", "changed"], "done"))
     document = json.loads(json.dumps(found.to_json()))

@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleError
-from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
 
-from ansible_collections.hft.incident.plugins.module_utils.errors import UnprovenError
+from ansible_collections.hft.incident.plugins.module_utils.errors import UnprovenError, UsageError
 from ansible_collections.hft.incident.plugins.module_utils.evidence_manifest import (
     FACTS,
     MANIFEST,
@@ -28,7 +27,7 @@ from ansible_collections.hft.incident.plugins.module_utils.evidence_manifest imp
 )
 from ansible_collections.hft.incident.plugins.module_utils.incident import ENV_DIR, Incident
 from ansible_collections.hft.incident.plugins.module_utils.steps import Context, Params, evidence, run_step
-from ansible_collections.hft.incident.plugins.plugin_utils.door import Door
+from ansible_collections.hft.incident.plugins.plugin_utils.door import Door, refusal
 
 Result = dict[str, Any]
 
@@ -43,12 +42,12 @@ class ActionModule(Door):
         """The step here, or its folder brought over from a remote host; either way what it says is of this node."""
         ActionBase.run(self, tmp, task_vars)
         variables = task_vars or {}
-        validator = ArgumentSpecValidator(evidence.ARGUMENT_SPEC)
-        checked = validator.validate({"host": variables.get("inventory_hostname"), **self._task.args})
-        if checked.error_messages:
-            return {"failed": True, "msg": "; ".join(checked.error_messages), "outcome": "usage"}
+        try:
+            said = {"host": variables.get("inventory_hostname"), **self._arguments(variables)}
+            params = dict(self._checked(said))
+        except UsageError as error:
+            return refusal(error)
         case = _Case(os.environ.get(ENV_DIR), self._loader.get_basedir())
-        params = {**checked.validated_parameters}
         params["dest"] = case.place(params["dest"])
 
         def step(given: Params, context: Context) -> Result:

@@ -449,7 +449,7 @@ def _told(playbook: Any) -> dict[str, Any]:
         "tags": [str(tag) for tag in options.get("tags") or ()],
         "skip_tags": [str(tag) for tag in options.get("skip_tags") or ()],
         "plays": [
-            {"name": play.get_name(), "phase": _phase(play.tags), "tag": str(play.tags[-1]) if play.tags else None}
+            {"name": play.get_name(), "phase": _phase(play.tags), "tag": _own_tag(play.tags)}
             for play in playbook.get_plays()
         ],
     }
@@ -464,6 +464,11 @@ def _is_input(name: str, value: Any) -> bool:
 
 def _phase(tags: Sequence[str]) -> str | None:
     return next((phase for phase in PHASES if phase in tags), None)
+
+
+def _own_tag(tags: Sequence[str]) -> str | None:
+    """The last that is no phase, else the phase. Of an imported play Ansible mixes up the order, so it has only one."""
+    return next((str(tag) for tag in reversed(tags) if tag not in PHASES), _phase(tags))
 
 
 def _outcomes(data: Mapping[str, Any]) -> set[str]:

@@ -18,6 +18,7 @@ options:
       - Each has C(people) (how many different people must approve), C(groups) (each of them must be in one of these),
         and optionally C(valid_for_s) (how long an approval stands, 3600 where it is not said) and C(question) (what
         they are asked).
+      - Where it is left out, C(hft_gates) of the inventory is taken.
     type: dict
     default: {}
   allowed_signers:
@@ -26,5 +27,6 @@ options:
         has it. It is in OpenSSH's own format.
       - The principals of a line are the person first, then the person's groups as C(group:NAME), for example
         C(alice@firm.example,group:trading namespaces="approval@hft-incident" ssh-ed25519 AAAA...).
+      - Where it is left out, C(hft_allowed_signers) of the inventory is taken.
     type: path
 """

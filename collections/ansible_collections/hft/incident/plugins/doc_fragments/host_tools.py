@@ -10,15 +10,21 @@ class ModuleDocFragment:
     DOCUMENTATION = r"""
 options:
   systemctl:
-    description: The C(systemctl) of the host, a name or a path.
+    description:
+      - The C(systemctl) of the host, a name or a path.
+      - Where it is left out, C(hft_systemctl) of the inventory is taken.
     type: str
     default: systemctl
   journalctl:
-    description: The C(journalctl) of the host, a name or a path.
+    description:
+      - The C(journalctl) of the host, a name or a path.
+      - Where it is left out, C(hft_journalctl) of the inventory is taken.
     type: str
     default: journalctl
   coredumpctl:
-    description: The C(coredumpctl) of the host, a name or a path.
+    description:
+      - The C(coredumpctl) of the host, a name or a path.
+      - Where it is left out, C(hft_coredumpctl) of the inventory is taken.
     type: str
     default: coredumpctl
 """

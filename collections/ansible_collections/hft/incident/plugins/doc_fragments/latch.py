@@ -25,6 +25,7 @@ options:
       - Absolute path of the hold file on the host, on a disk that survives a reboot (not under C(/run)). The trading
         system's unit carries C(AssertPathExists=!) with this path.
       - "An exchange's or a strategy's own is beside it: C(<hold_file>.d/exchange-NAME), C(<hold_file>.d/strategy-ID)."
+      - Where it is left out, C(hft_hold_file) of the inventory is taken.
     type: str
     required: true
   timeout:

@@ -14,6 +14,7 @@ options:
       - The trading systems' APIs, as C(hft_trading_systems) of the inventory has them.
       - Each entry has C(name) and C(url), and optionally C(token) (a reference, C(env:NAME), C(file:PATH) or
         C(cmd:COMMAND)) and C(ca_file).
+      - Where it is left out, C(hft_trading_systems) of the inventory is taken.
     type: list
     elements: dict
     default: []

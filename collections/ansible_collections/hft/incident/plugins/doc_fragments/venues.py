@@ -16,6 +16,7 @@ options:
         C(deribit) or C(ccxt:<id>)), C(api_key), C(api_secret) and, where the venue has one, C(api_passphrase).
       - Secrets are references only, C(env:NAME), C(file:PATH) or C(cmd:COMMAND); a value in clear is refused.
       - Optional are C(base_url), C(ca_file), C(product_lines) (only these lines of the account) and C(symbols).
+      - Where it is left out, C(hft_venues) of the inventory is taken.
     type: list
     elements: dict
     required: true

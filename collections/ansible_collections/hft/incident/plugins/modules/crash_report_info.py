@@ -32,6 +32,7 @@ options:
       - The program's log files, as absolute paths. Of a large one only the end is read.
       - Their lines need a time at the beginning, ISO 8601, syslog's or glog's, or a JSON field C(time), C(ts) or
         C(timestamp). A time without a zone is local time. Without times give O(start_marker).
+      - Where it is left out, C(hft_log_files) of the inventory is taken.
     type: list
     elements: path
     default: []
@@ -58,7 +59,9 @@ options:
     type: int
     default: 4194304
   watched_paths:
-    description: Files and folders, as absolute paths, whose changes are listed. Links are not followed.
+    description:
+      - Files and folders, as absolute paths, whose changes are listed. Links are not followed.
+      - Where it is left out, C(hft_watched_paths) of the inventory is taken.
     type: list
     elements: path
     default: []

@@ -29,6 +29,7 @@ options:
         V(prefer), C(connect_timeout) is 3 seconds if they are not given. C(sslrootcert) is a path on that host.
       - C(password) is a reference, C(env:NAME), C(file:PATH) or C(cmd:COMMAND), read on that host. Without one the
         server must let the role in without, or C(.pgpass) has it.
+      - Where it is left out, C(hft_database) of the inventory is taken.
     type: dict
     required: true
   require:

@@ -40,14 +40,19 @@ options:
       - Log files, or folders of log files.
       - A file that is named here may be a link; where it leads is noted. A link that is found in a folder could lead
         anywhere, so it is noted and not followed.
+      - Where it is left out, C(hft_log_files) of the inventory is taken.
     type: list
     elements: path
     default: []
   config_file:
-    description: The configuration file, copied as it is on disk.
+    description:
+      - The configuration file, copied as it is on disk.
+      - Where it is left out, C(hft_config_file) of the inventory is taken.
     type: path
   version_command:
-    description: The command, as a list, that says which version is deployed. No shell is involved.
+    description:
+      - The command, as a list, that says which version is deployed. No shell is involved.
+      - Where it is left out, C(hft_version_command) of the inventory is taken.
     type: list
     elements: str
     default: []

@@ -28,11 +28,14 @@ options:
   version_command:
     description:
       - Prints the deployed version; the approved one must be a word of its last line.
+      - Where it is left out, C(hft_version_command) of the inventory is taken.
     type: list
     elements: str
     default: []
   validate_command:
-    description: Validates the configuration; it is valid where this exits with 0.
+    description:
+      - Validates the configuration; it is valid where this exits with 0.
+      - Where it is left out, C(hft_validate_command) of the inventory is taken.
     type: list
     elements: str
     default: []

@@ -4,7 +4,7 @@
 """The door on the control node: a module's own step, run in process where there is no remote host to go to.
 
 An in-process step costs almost nothing, a shipped module 0.4 s (architecture.md, idea 5). On a remote host the module
-itself is shipped, by the same task and with the same result.
+itself is shipped, by the same task and with the same result. What a task leaves out, the inventory says.
 """
 
 from __future__ import annotations
@@ -16,12 +16,34 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from ansible.errors import AnsibleError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
 
+from ansible_collections.hft.incident.plugins.module_utils.errors import UsageError
 from ansible_collections.hft.incident.plugins.module_utils.incident import ENV_DIR, Incident
 from ansible_collections.hft.incident.plugins.module_utils.intents import register
-from ansible_collections.hft.incident.plugins.module_utils.steps import Context, Step, run_step
+from ansible_collections.hft.incident.plugins.module_utils.redaction import scrub_text
+from ansible_collections.hft.incident.plugins.module_utils.steps import Context, Params, Step, run_step
+
+#: The options that say what the site has and where, each with the variable of the inventory that knows it. What is a
+#: task's own decision (a unit, a gate, how long to wait) is not among them.
+FROM_INVENTORY: Mapping[str, str] = {
+    "venues": "hft_venues",
+    "trading_systems": "hft_trading_systems",
+    "gates": "hft_gates",
+    "allowed_signers": "hft_allowed_signers",
+    "systemctl": "hft_systemctl",
+    "journalctl": "hft_journalctl",
+    "coredumpctl": "hft_coredumpctl",
+    "hold_file": "hft_hold_file",
+    "log_files": "hft_log_files",
+    "config_file": "hft_config_file",
+    "version_command": "hft_version_command",
+    "validate_command": "hft_validate_command",
+    "watched_paths": "hft_watched_paths",
+    "database": "hft_database",
+}
 
 
 class Door(ActionBase):
@@ -38,15 +60,46 @@ class Door(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """The step's result, or the shipped module's on a remote host."""
         super().run(tmp, task_vars)
-        if self._connection.transport != "local" and not self.stays:
-            shipped: dict[str, Any] = self._execute_module(task_vars=task_vars)
-            return shipped
+        variables = task_vars or {}
+        shipped = self._connection.transport != "local" and not self.stays
+        try:
+            args = self._arguments(variables)
+            params = None if shipped else self._checked(args)
+        except UsageError as error:
+            return refusal(error)
+        if params is None:
+            result: dict[str, Any] = self._execute_module(module_args=args, task_vars=task_vars)
+            return result
+        return run_step(self._step_for(variables), params, self._context(variables))
+
+    def _arguments(self, task_vars: Mapping[str, Any]) -> dict[str, Any]:
+        """The task's own, which win, and what it leaves out, from the inventory; raises UsageError."""
+        given = dict(self._task.args)
+        for option, variable in FROM_INVENTORY.items():
+            wanted = self.step.ARGUMENT_SPEC.get(option)
+            if wanted is None or option in given:
+                continue
+            if variable in task_vars:
+                given[option] = self._templated(variable, task_vars)
+            elif wanted.get("required"):
+                raise UsageError(f"missing required arguments: {option} (and the inventory has no {variable})")
+        return given
+
+    def _templated(self, variable: str, task_vars: Mapping[str, Any]) -> Any:
+        """Its value as it stands in the inventory, which also knows whether it may be a template."""
+        try:
+            return self._templar.template(task_vars[variable])
+        except AnsibleError as error:
+            raise UsageError(f"{variable} of the inventory: {error}") from error
+
+    def _checked(self, args: Mapping[str, Any]) -> Params:
+        """As the module would check them; raises UsageError."""
         validator = ArgumentSpecValidator(self.step.ARGUMENT_SPEC, required_if=getattr(self.step, "REQUIRED_IF", None))
-        checked = validator.validate(self._task.args)
+        checked = validator.validate(args)
         if checked.error_messages:
-            return {"failed": True, "msg": "; ".join(checked.error_messages), "outcome": "usage"}
-        step = self._step_for(task_vars or {})
-        return run_step(step, checked.validated_parameters, self._context(task_vars or {}))
+            raise UsageError("; ".join(checked.error_messages))
+        params: Params = checked.validated_parameters
+        return params
 
     def _step_for(self, _task_vars: Mapping[str, Any]) -> Step:
         """What is run here, for the play's host."""
@@ -69,6 +122,11 @@ class Door(ActionBase):
         # Of a delegated task, too, the play's host: there it is undone.
         host = str(task_vars.get("inventory_hostname", ""))
         return Context(check, note, partial(register, incident, task=self._task.get_name(), host=host))
+
+
+def refusal(error: UsageError) -> dict[str, Any]:
+    """The result of a task that was not begun. Ansible's words about the inventory may quote it."""
+    return {"failed": True, "msg": scrub_text(str(error)), "outcome": error.outcome}
 
 
 def _nowhere(_kind: str, _data: Mapping[str, Any]) -> None:
