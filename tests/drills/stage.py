@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, TypeVar
 from unittest.mock import patch
 
+from tests.lab.apart import own
 from tests.lab.waiting import wait_until
 
 from ansible_collections.hft.incident.plugins.module_utils.chain import Event
@@ -44,8 +45,6 @@ APPROVERS = ("alice", "bob")
 PATIENCE_S = 120.0
 
 
-#: Events that come when they come.
-APART = ("venue.reported", "venue.watched", "communications.", "notice.", "war_room.", "pnl.measured")
 AnyStage = TypeVar("AnyStage", bound="Stage")
 
 
@@ -74,7 +73,7 @@ class Ran(NamedTuple):
     @property
     def kinds(self) -> list[str]:
         """What happened, in order; what is said again while it waits, and what people are told, is a matter of time."""
-        return [event.kind for event in self.events if not event.kind.startswith(APART)]
+        return [event.kind for event in own(self.events)]
 
     def data(self, kind: str) -> list[Mapping[str, Any]]:
         return [event.data for event in self.events if event.kind == kind]

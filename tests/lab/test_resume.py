@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.lab.apart import own
 from tests.lab.modules.stand_in import StandIn, stand_ins
 from tests.lab.response_stage import Stage, kill_playbooks, playbook_processes
 from tests.lab.waiting import wait_until
@@ -110,7 +111,7 @@ class World:
 
     @property
     def events(self) -> list[Event]:
-        return self.incident.journal.events()
+        return own(self.incident.journal.events())
 
     def happened(self, kind: str) -> bool:
         """Whether this is on record; there may be no record yet."""

@@ -18,6 +18,8 @@ from ansible_collections.hft.incident.plugins.module_utils.trading_system import
 from ..inventory import plain_settings
 
 PNL = "pnl.measured"
+#: Who measured: not a step of the response.
+BY = "clock"
 #: Nobody waits for these figures (s).
 TIMEOUT_S = 10.0
 
@@ -28,9 +30,9 @@ def measured(sources: Sequence[str]) -> list[tuple[str, Mapping[str, Any]]]:
     try:
         settings = plain_settings(sources)
     except UsageError as error:
-        return [(PNL, {"systems": [], "total_usd": None, "error": str(error)})]
-    exposure = measure(settings.venues, TIMEOUT_S) if settings.venues else {}
-    return [*([(MEASURED, exposure)] if exposure else []), (PNL, profit_and_loss(settings.trading_systems))]
+        return [(PNL, {"by": BY, "systems": [], "total_usd": None, "error": str(error)})]
+    exposure = [(MEASURED, {"by": BY, **measure(settings.venues, TIMEOUT_S)})] if settings.venues else []
+    return [*exposure, (PNL, {"by": BY, **profit_and_loss(settings.trading_systems)})]
 
 
 def profit_and_loss(systems: Sequence[SystemEntry]) -> dict[str, Any]:
