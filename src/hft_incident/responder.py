@@ -151,7 +151,7 @@ def resume(
     """
     where = Path(home).absolute() if home is not None else home_directory()
     incident = find(incident_id, where)
-    plan, entry = _plan(incident)
+    plan, entry = _plan_past_a_stopped_run(incident) if take_over else _plan(incident)
     recorded = [inventory_sources(source, where) for source in plan.inventory] or [inventory_sources(None, where)]
     if missing := missing_input(entry, plan.inputs):
         raise UsageError(f"{incident.id}: {missing.name} is not on record; nothing can go on without it")
@@ -166,6 +166,19 @@ def resume(
         take_from_other(incident, other)
     job = _Job(incident, entry.playbook, sources, plan.inputs, plan.tags, plan.check)
     return _Response(job, where, timeout, on_event, on_step, resumes=plan.start or FROM_THE_START).run()
+
+
+def _plan_past_a_stopped_run(incident: Incident) -> tuple[Plan, IncidentType]:
+    """A run that was stopped in the middle of a line keeps the record to itself: to end it is what was asked for."""
+    try:
+        return _plan(incident)
+    except UsageError:
+        raise
+    except IncidentError:
+        if holder(incident.directory) is None:
+            raise
+        end_other_run(incident)
+        return _plan(incident)
 
 
 def _plan(incident: Incident) -> tuple[Plan, IncidentType]:

@@ -43,7 +43,7 @@ def test_the_command_drills_a_crash_prints_its_score_and_leaves_no_process(tmp_p
     assert done.returncode == 0, done.stderr
     assert [line["what"] for line in score["lines"] if not line["passed"]] == []
     lines = {line["what"]: line["value"] for line in score["lines"]}
-    assert len(lines) == 12
+    assert len(lines) == 13
     assert lines["found out why"] == "killed_by_signal"
     assert lines["restarted while the latch was closed"].startswith("never")
     assert lines["allowed to resume by"] == "alice@lab.example and bob@lab.example"

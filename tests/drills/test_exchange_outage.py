@@ -78,7 +78,7 @@ def test_the_drill_passes_every_line_of_its_score_and_leaves_no_process(tmp_path
     score = json.loads(out)
     assert process.returncode == 0, err
     assert [line for line in score["lines"] if not line["passed"]] == []
-    assert len(score["lines"]) == 9
+    assert len(score["lines"]) == 10
     assert score["approved_by"] == ["alice@lab.example", "bob@lab.example"]
     assert score["outcome"]["outcome"] == "done"
     assert (score["false_safe"], score["orders_killed"] > 0) == (0, True)

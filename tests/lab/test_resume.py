@@ -8,13 +8,16 @@ Real wrapper, real ansible-playbook, real kills, the collection's own modules; o
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +27,7 @@ from tests.lab.modules.stand_in import StandIn, stand_ins
 from tests.lab.response_stage import Stage, kill_playbooks, playbook_processes
 from tests.lab.waiting import wait_until
 
+from ansible_collections.hft.incident.plugins.module_utils import journal
 from ansible_collections.hft.incident.plugins.module_utils.chain import Event
 from ansible_collections.hft.incident.plugins.module_utils.errors import IncidentError, UsageError
 from ansible_collections.hft.incident.plugins.module_utils.incident import (
@@ -444,6 +448,24 @@ def test_a_run_that_does_not_listen_is_ended_by_force(busy: World, monkeypatch: 
     busy.ended_well(busy.resume(take_over=True))
 
 
+@contextmanager
+def held_until_gone(path: str, pid: int) -> Iterator[None]:
+    """The record, locked for as long as this process lives."""
+    with open(path, "rb") as record:
+        fcntl.flock(record, fcntl.LOCK_EX)
+
+        def let_go() -> None:
+            wait_until(lambda: not os.path.exists(f"/proc/{pid}"), 25)
+            fcntl.flock(record, fcntl.LOCK_UN)
+
+        thread = threading.Thread(target=let_go)
+        thread.start()
+        try:
+            yield
+        finally:
+            thread.join()
+
+
 def test_with_nobody_at_work_there_is_nothing_to_take_over(world: World) -> None:
     world.allow("closed", "go")
     world.stage.respond()
@@ -498,3 +520,17 @@ def test_a_process_that_got_the_id_of_a_dead_owner_is_left_alone(tmp_path: Path)
     path.write_text(json.dumps({**json.loads(path.read_text()), "born": 1}))
     assert holder(made.directory) is None
     lock.release()
+
+
+def test_a_run_that_was_stopped_in_the_middle_of_a_line_is_ended_by_force(
+    busy: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It holds the record locked, as a process does that is stopped while the disk writes."""
+    owner = holder(busy.incident.directory)
+    assert owner is not None
+    monkeypatch.setattr(takeover, "GRACE_S", 0.2)
+    monkeypatch.setattr(journal, "LOCK_PATIENCE_S", 0.5)
+    os.kill(owner.pid, signal.SIGSTOP)
+    with held_until_gone(busy.incident.journal.path, owner.pid):
+        busy.allow()
+        busy.ended_well(busy.resume(take_over=True))
