@@ -1,3 +1,7 @@
+# Copyright: (c) 2026, hft-incident contributors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+# SPDX-License-Identifier: Apache-2.0
+
 # Everything is set up by the targets themselves: only Python 3.11 or later and make are needed.
 PYTHON ?= python3
 VENV   ?= .venv
