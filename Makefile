@@ -9,7 +9,7 @@ BIN    := $(VENV)/bin
 # Ansible looks for its own commands on PATH.
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: help drill test lint bench clean ssh-keygen
+.PHONY: help drill test lint sanity gates bench clean ssh-keygen
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST)
@@ -27,6 +27,13 @@ lint: $(VENV)/.test  ## ruff, mypy, who may import whom, ansible-lint
 	$(BIN)/mypy
 	$(BIN)/python tools/check_imports.py
 	$(BIN)/ansible-lint --offline -q collections/ansible_collections/hft/incident
+
+sanity:  ## the ecosystem's own gates, and that each of them bites
+	@$(MAKE) --no-print-directory VENV=$(VENV)/gates gates
+
+gates: $(VENV)/.sanity
+	$(BIN)/python tools/gates.py
+	$(BIN)/python -m pytest -p no:cacheprovider -n 2 -m gates tests/packaging/test_gates.py
 
 bench: $(VENV)/.test  ## the red button and the containment, against their floors and rivals
 	$(BIN)/python -m tests.benchmarks.bench
