@@ -1,3 +1,7 @@
+# Copyright: (c) 2026, hft-incident contributors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+# SPDX-License-Identifier: Apache-2.0
+
 # Everything is set up by the targets themselves: only Python 3.11 or later and make are needed.
 PYTHON ?= python3
 VENV   ?= .venv
@@ -5,7 +9,7 @@ BIN    := $(VENV)/bin
 # Ansible looks for its own commands on PATH.
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: help drill test lint bench clean ssh-keygen
+.PHONY: help drill test lint sanity gates bench clean ssh-keygen
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST)
@@ -23,6 +27,13 @@ lint: $(VENV)/.test  ## ruff, mypy, who may import whom, ansible-lint
 	$(BIN)/mypy
 	$(BIN)/python tools/check_imports.py
 	$(BIN)/ansible-lint --offline -q collections/ansible_collections/hft/incident
+
+sanity:  ## the ecosystem's own gates, and that each of them bites
+	@$(MAKE) --no-print-directory VENV=$(VENV)/gates gates
+
+gates: $(VENV)/.sanity
+	$(BIN)/python tools/gates.py
+	$(BIN)/python -m pytest -p no:cacheprovider -n 2 -m gates tests/packaging/test_gates.py
 
 bench: $(VENV)/.test  ## the red button and the containment, against their floors and rivals
 	$(BIN)/python -m tests.benchmarks.bench

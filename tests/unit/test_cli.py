@@ -116,8 +116,9 @@ def test_the_version_is_that_of_the_package_and_of_the_collection(capsys: pytest
     assert cli.main(["--version"]) == 0
     assert capsys.readouterr().out == f"hft-incident {hft_incident.__version__}\n"
     assert galaxy["version"] == hft_incident.__version__
-    for changelog in (ROOT, COLLECTION):
-        assert f"\n## {hft_incident.__version__}" in (changelog / "CHANGELOG.md").read_text()
+    assert f"\n## {hft_incident.__version__}" in (ROOT / "CHANGELOG.md").read_text()
+    changes = yaml.safe_load((COLLECTION / "changelogs/changelog.yaml").read_text())
+    assert hft_incident.__version__ in changes["releases"]
 
 
 def test_list_has_a_line_for_each_type(capsys: pytest.CaptureFixture[str]) -> None:

@@ -60,7 +60,7 @@ class ActionModule(Door):
 
     def _brought(self, params: Params, context: Context, case: _Case, task_vars: dict[str, Any]) -> Result:
         """Raises IncidentError."""
-        asked, _, _, place = evidence.given(params)
+        asked, _limits, _tools, place = evidence.given(params)
         before = evidence.finished(place, asked, case.recorded)
         if before:
             return evidence.described(before, place, case.recorded, changed=False)

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from typing import Any, NamedTuple
 
-from .chain import Event
+from .chain import Event, is_number
 from .errors import UsageError
 from .redaction import iso_utc
 
@@ -317,7 +317,7 @@ def _is_statement(found: Any) -> bool:
     if not isinstance(found, Mapping) or set(found) != {"purpose", "incident", "gate", "head", "at", "expires"}:
         return False
     head = found["head"]
-    if not isinstance(head, Mapping) or set(head) != {"seq", "hash"} or type(head["seq"]) is not int:
+    if not isinstance(head, Mapping) or set(head) != {"seq", "hash"} or not is_number(head["seq"]):
         return False
     texts = (found["incident"], found["gate"], found["at"], found["expires"], head["hash"])
     return found["purpose"] == PURPOSE and all(isinstance(text, str) for text in texts)
@@ -326,11 +326,11 @@ def _is_statement(found: Any) -> bool:
 def moment(text: str) -> datetime | None:
     """A time as records have it; None where it is none."""
     try:
-        return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=timezone.utc)  # noqa: UP017  # as below
+        return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=timezone.utc)
     except ValueError:
         return None
 
 
 def utc() -> datetime:
     """This moment, aware."""
-    return datetime.now(timezone.utc)  # noqa: UP017  # what is shipped to a host must load with Python 3.9
+    return datetime.now(timezone.utc)

@@ -159,6 +159,11 @@ def lines(data: bytes) -> list[bytes]:
     return [line + b"\n" for line in data.split(b"\n")[:-1]]
 
 
+def is_number(found: Any) -> bool:
+    """Whether JSON's value is a whole number; ``true`` is none, though Python counts it as one."""
+    return isinstance(found, int) and not isinstance(found, bool)
+
+
 def _parsed(line: bytes) -> Event | None:
     try:
         found = json.loads(line)
@@ -167,7 +172,7 @@ def _parsed(line: bytes) -> Event | None:
     if not isinstance(found, dict) or set(found) != set(Event._fields):
         return None
     event = Event(**found)
-    if type(event.seq) is not int or event.seq < 1 or not isinstance(event.data, dict):
+    if not is_number(event.seq) or event.seq < 1 or not isinstance(event.data, dict):
         return None
     texts = (event.at, event.actor, event.kind, event.prev, event.hash)
     return event if all(isinstance(text, str) for text in texts) else None

@@ -39,7 +39,7 @@ class Following:
         self._fd = fd
 
     def say(self) -> None:
-        for _ in range(10):  # who only looks has the lock for a moment
+        for _attempt in range(10):  # who only looks has the lock for a moment
             with suppress(BlockingIOError):
                 fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 os.ftruncate(self._fd, 0)

@@ -61,7 +61,7 @@ def changed_files(paths: Sequence[str], since: float) -> Changes:
             times = iso(seen.st_mtime), iso(seen.st_ctime)
             found.append((at, ChangedFile(path, _sort(seen.st_mode), seen.st_size, *times)))
     found.sort(key=lambda pair: -pair[0])
-    files = [file for _, file in found]
+    files = [file for _at, file in found]
     explained = {os.path.dirname(file.path) for file in files}
     told = [file for file in files if not (file.sort == "folder" and file.path in explained)]
     return Changes(tuple(told[:TOLD]), len(told) > TOLD, tuple(unseen))
@@ -95,4 +95,4 @@ def package_changes(tails: Iterable[Tail], since: float, now: float) -> list[Pac
             at = own if own is not None else at
             if at is not None and at >= since and _PACKAGES.search(line):
                 found.append((at, PackageChange(iso(at), line[:500], tail.path)))
-    return [change for _, change in sorted(found, key=lambda pair: -pair[0])][:TOLD]
+    return [change for _at, change in sorted(found, key=lambda pair: -pair[0])][:TOLD]

@@ -126,7 +126,7 @@ def _pump(process: subprocess.Popen[bytes], out: _Kept, err: _Kept, stdin: bytes
             ready = selector.select(min(QUIET_S, deadline.remaining()))
             if not ready and process.poll() is not None:
                 return
-            for key, _ in ready:
+            for key, _events in ready:
                 if key.data is None:
                     unsent = _feed(key.fd, unsent)
                     done = not unsent

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -201,7 +201,7 @@ def doubts(state: State) -> list[str]:
     """Every venue that was killed and is not proven clear, and every latch that is not as it was told: as long as there
     is one, no run may call itself done."""
     venues = [f"{name} is {held.verdict}" for name, held in sorted(state.venues.items()) if held.verdict != "clear"]
-    return venues + [doubt for _, doubt in sorted(state.latches.items()) if doubt]
+    return venues + [doubt for _latch, doubt in sorted(state.latches.items()) if doubt]
 
 
 def is_real(events: Iterable[Event]) -> bool:
@@ -342,7 +342,7 @@ _UPDATES = {
 
 def _allocate(incident_type: str, home: Path) -> Incident:
     """mkdir either makes the folder or fails, so two processes never get one id."""
-    moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    moment = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
     try:
         make_private_directory(str(home))
         n = 1

@@ -21,7 +21,7 @@ import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from typing import Any
 
 from . import chain
@@ -102,7 +102,7 @@ class Journal:
             drafts = [(chain.TORN_LINE, torn), *drafts]
         events = []
         for kind, data in drafts:
-            event = chain.sealed(seq, iso_utc(datetime.now(UTC)), actor, kind, data, prev)
+            event = chain.sealed(seq, iso_utc(datetime.now(timezone.utc)), actor, kind, data, prev)
             events.append(event)
             seq, prev = event.seq + 1, event.hash
         _replace_from(fd, tail.end, b"".join(map(chain.to_line, events)))

@@ -27,14 +27,14 @@ INFO_SPEC: dict[str, Any] = {
 }
 INFO_REQUIRED_IF = [("scope", "exchange", ("name",)), ("scope", "strategy", ("name",))]
 
-ARGUMENT_SPEC: dict[str, Any] = {
+CHANGE_SPEC: dict[str, Any] = {
     **INFO_SPEC,
     **GATES,
     "state": {"type": "str", "choices": ["open", "closed"], "required": True},
     "reason": {"type": "str", "default": ""},
     "entry": {"type": "dict"},
 }
-REQUIRED_IF = [*INFO_REQUIRED_IF, ("state", "open", ("gate",))]
+CHANGE_REQUIRED_IF = [*INFO_REQUIRED_IF, ("state", "open", ("gate",))]
 
 
 def change(params: Params, context: Context) -> Result:

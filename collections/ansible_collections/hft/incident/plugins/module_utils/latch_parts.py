@@ -163,7 +163,7 @@ class Api:
         """For results and the record."""
         return [
             {"trading_system": entry.name, "state": part.state, "error": part.error}
-            for entry, part in zip(self._entries, self.parts, strict=True)
+            for entry, part in zip(self._entries, self.parts)
         ]
 
     def _everywhere(self, act: Callable[[TradingSystem], object]) -> None:

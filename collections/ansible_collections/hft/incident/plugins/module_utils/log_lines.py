@@ -226,7 +226,7 @@ def kmsg_lines(records: Iterable[bytes], boot: float) -> list[Line]:
     """Records of ``/dev/kmsg`` (``level,sequence,microseconds,flags;text``); ``boot``: when that clock began."""
     lines = []
     for record in records:
-        head, _, body = record.partition(b";")
+        head, _semicolon, body = record.partition(b";")
         fields = head.split(b",")
         micros = _number(fields[2].decode("ascii", "replace")) if len(fields) > 2 else None
         at = None if micros is None else round(boot + micros / 1_000_000, 1)  # that clock is no better

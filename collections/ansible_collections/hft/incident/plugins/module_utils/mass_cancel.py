@@ -179,7 +179,7 @@ class MassCancel:
 
     def _cancel_blindly(self, venue: Venue, error: VenueError) -> None:
         """No list does not mean no cancel: what needs no listing, or the orders last seen, is tried at once."""
-        hopeless = isinstance(error, AuthError | RateLimited | Banned)
+        hopeless = isinstance(error, (AuthError, RateLimited, Banned))
         if hopeless or (venue.cancel_needs_listing and not self._live):
             return
         self._counted = True

@@ -9,8 +9,10 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import Generic, NamedTuple, TypeVar
+from types import MappingProxyType
+from typing import Generic, TypeVar
 
 from .deadline import Deadline
 from .kill_order import MAX_REQUEST_S, REQUEST_SHARE, pause_after
@@ -30,9 +32,13 @@ ATTEMPTS_AFTER_NO = 2
 LATE = "no answer in time"
 
 
-class Answer(NamedTuple, Generic[T]):
+@dataclass(frozen=True)
+class Answer(Generic[T]):
     """What one place said. ``error`` is None where ``value`` counts; ``kind`` is a word: that of a ``VenueError``,
-    "settings" for an entry or a secret that cannot be used, "failed" for a defect of ours."""
+    "settings" for an entry or a secret that cannot be used, "failed" for a defect of ours.
+
+    No NamedTuple: one that is generic needs Python 3.11.
+    """
 
     value: T | None
     error: str | None = None
@@ -67,7 +73,9 @@ def read_systems(
 
 
 def answers(
-    calls: Mapping[K, Callable[[], T]], deadline: Deadline, errors: Mapping[K, Sequence[VenueError]] = {}
+    calls: Mapping[K, Callable[[], T]],
+    deadline: Deadline,
+    errors: Mapping[K, Sequence[VenueError]] = MappingProxyType({}),
 ) -> dict[K, Answer[T]]:
     """All calls at once, each on a thread of its own, in the order in which they were given.
 
@@ -112,7 +120,7 @@ def _persist(read: Callable[[], T], deadline: Deadline, errors: list[VenueError]
             return read()
         except VenueError as error:
             failures = len(errors) + 1
-            if isinstance(error, AuthError | Rejected) and failures >= ATTEMPTS_AFTER_NO:
+            if isinstance(error, (AuthError, Rejected)) and failures >= ATTEMPTS_AFTER_NO:
                 raise
             pause = pause_after(error, failures, deadline.remaining())
             if errors and deadline.expired():

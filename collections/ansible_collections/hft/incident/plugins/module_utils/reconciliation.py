@@ -205,7 +205,7 @@ def parse_tolerances(raw: Mapping[str, object]) -> dict[str, Decimal]:
     refused, as it is not the number that was written."""
     parsed = {}
     for key, value in raw.items():
-        if isinstance(value, bool | float) or not isinstance(value, str | int | Decimal):
+        if isinstance(value, (bool, float)) or not isinstance(value, (str, int, Decimal)):
             raise ValueError(f"tolerance {key!r}: write the number in quotes")
         try:
             parsed[key] = Decimal(value)
@@ -393,7 +393,7 @@ def _distinct(
         versions.setdefault(key, []).append(row)
     duplicates = [
         Duplicate(side_of, row.exchange, row.symbol, row.order_id, row.client_id, len(same), len(set(same)) > 1)
-        for (row, *_), same in ((same, same) for same in versions.values())
+        for (row, *_others), same in ((same, same) for same in versions.values())
         if len(same) > 1
     ]
     return [same[0] for same in versions.values()], duplicates
@@ -436,7 +436,7 @@ def _matched(
         else:
             candidates.remove(match)
             pairs.append((ours, match))
-    matched = {theirs for _, theirs in pairs}
+    matched = {theirs for _ours, theirs in pairs}
     return pairs, ghosts, [theirs for theirs in venue if theirs not in matched]
 
 

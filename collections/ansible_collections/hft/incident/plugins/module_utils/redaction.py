@@ -95,8 +95,7 @@ def recordable(value: Any, where: str = "data") -> Any:
 
 def iso_utc(moment: datetime) -> str:
     """An aware datetime as ``2026-11-23T10:00:00.000000Z``."""
-    utc = timezone.utc  # noqa: UP017  # this runs on trading hosts too, from Python 3.9 on
-    return moment.astimezone(utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return moment.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def _field(key: Any, value: Any, where: str) -> Any:

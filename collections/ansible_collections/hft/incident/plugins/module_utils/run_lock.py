@@ -20,7 +20,7 @@ import signal
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -185,4 +185,4 @@ def _born(pid: int) -> int:
 
 
 def _now() -> str:
-    return iso_utc(datetime.now(UTC))
+    return iso_utc(datetime.now(timezone.utc))

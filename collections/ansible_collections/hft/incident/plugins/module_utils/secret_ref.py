@@ -46,7 +46,7 @@ def resolve(reference: str, field: str) -> Secret:
     """The secret behind ``reference``; raises SecretError naming ``field``. Surrounding white space is dropped."""
     if not is_reference(reference):
         raise SecretError(f"{field}: not a reference (env:NAME, file:PATH or cmd:COMMAND)")
-    scheme, _, rest = reference.partition(":")
+    scheme, _colon, rest = reference.partition(":")
     value = {"env": _from_environment, "file": _from_file, "cmd": _from_command}[scheme](rest, field).strip()
     if not value:
         raise SecretError(f"{field}: {reference if scheme != 'cmd' else 'the command'} is empty")

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Union
 
 from .errors import UsageError
 
@@ -22,7 +22,7 @@ FLOOR = "floor"  #: the name of the rule that every incident type has
 
 Facts = Mapping[str, str]
 #: A number (of a scale: the place on it), or the names; None: every name there could be.
-Value = Decimal | frozenset[str] | None
+Value = Union[Decimal, frozenset[str], None]
 _MOST = Decimal("Infinity")
 
 

@@ -212,7 +212,7 @@ def _files(signature: str, signers: str) -> Iterator[tuple[str, str]]:
     armored = f"{_HEADER}\n{signature + '=' * (-len(signature) % 4)}\n{_FOOTER}\n"
     with tempfile.TemporaryDirectory(prefix="hft-incident-") as folder:
         paths = os.path.join(folder, "signature"), os.path.join(folder, "allowed_signers")
-        for path, text in zip(paths, (armored, signers)):  # noqa: B905  # two and two
+        for path, text in zip(paths, (armored, signers)):  # two and two
             with open(path, "w", encoding="utf-8") as file:
                 file.write(text)
         yield paths

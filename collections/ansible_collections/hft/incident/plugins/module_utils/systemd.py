@@ -122,7 +122,7 @@ def _path_assertions(files: tuple[str, ...]) -> list[tuple[str, str, bool]]:
     """(the line, the path, whether it must exist)."""
     found: list[tuple[str, str, bool]] = []
     for line in _lines(files):
-        key, _, value = line.partition("=")
+        key, _sign, value = line.partition("=")
         if key.strip() != "AssertPathExists":
             continue
         value = value.strip()

@@ -10,5 +10,10 @@ from datetime import datetime, timedelta, timezone
 
 def utc_now(ago: float = 0.0) -> str:
     """This moment, or ``ago`` seconds before it."""
-    now = datetime.now(timezone.utc)  # noqa: UP017  # this runs on trading hosts too, from Python 3.9 on
+    now = datetime.now(timezone.utc)
     return (now - timedelta(seconds=ago)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def moment(text: str) -> datetime:
+    """The moment that ISO 8601 text names; ValueError where it names none. Python before 3.11 knows no "Z"."""
+    return datetime.fromisoformat(f"{text[:-1]}+00:00" if text.endswith("Z") else text)

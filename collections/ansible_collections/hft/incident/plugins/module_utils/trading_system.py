@@ -163,7 +163,7 @@ class TradingSystem:
         """Every order that it believes is live, page by page."""
         orders: list[SystemOrder] = []
         where, cursor, seen = "GET /orders", "", {""}
-        for _ in range(MAX_PAGES):
+        for _page in range(MAX_PAGES):
             query = {"status": "open", "exchange": exchange, "cursor": cursor}
             reply = self._object("GET", "/orders?" + urlencode({k: v for k, v in query.items() if v}))
             orders += [_order(row, where) for row in schema.rows_at(reply, "orders", where)]

@@ -15,6 +15,7 @@ import socket
 import ssl
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from functools import partial
 from typing import Any, Literal, TypeVar
 
@@ -107,7 +108,7 @@ class _Path:
         connection = self._step("tcp", connect) if found else None
         if connection is None:
             return
-        with connection:
+        with closing(connection):
             if self._tls is not None:
                 secured = self._step("tls", partial(self._tls.wrap_socket, connection, server_hostname=self._host))
                 if secured is not None:

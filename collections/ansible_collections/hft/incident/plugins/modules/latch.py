@@ -195,12 +195,12 @@ record:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.hft.incident.plugins.module_utils.host_door import finish
-from ansible_collections.hft.incident.plugins.module_utils.latch_host import ARGUMENT_SPEC, REQUIRED_IF, change
+from ansible_collections.hft.incident.plugins.module_utils.latch_host import CHANGE_REQUIRED_IF, CHANGE_SPEC, change
 
 
 def main() -> None:
     """The door on a host: the hold file."""
-    finish(AnsibleModule(argument_spec=ARGUMENT_SPEC, required_if=REQUIRED_IF, supports_check_mode=True), change)
+    finish(AnsibleModule(argument_spec=CHANGE_SPEC, required_if=CHANGE_REQUIRED_IF, supports_check_mode=True), change)
 
 
 if __name__ == "__main__":

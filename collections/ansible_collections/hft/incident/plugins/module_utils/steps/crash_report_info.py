@@ -205,7 +205,7 @@ def life_of(unit: str, properties: Mapping[str, str], journal: Sequence[Line], n
 
 def _moment(properties: Mapping[str, str], name: str, now: float) -> float | None:
     """A time of the unit; where its text is whole seconds of local time, by its microseconds on the kernel's clock."""
-    _, _, text = properties.get(name, "").partition(" ")  # the day of the week
+    _weekday, _space, text = properties.get(name, "").partition(" ")
     micros = _number(properties.get(f"{name}Monotonic"))
     if micros and "." not in text:
         return monotonic_zero() + micros / 1_000_000

@@ -7,13 +7,14 @@ if crash repeats within 1 hour")."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from ..arguments import require_positive
 from ..chain import Event
 from ..errors import IncidentError
 from ..incident import Incident, is_real, list_incidents, state_of
+from ..timestamps import moment
 from . import Context, Params, Result, event
 from .undo import current_incident
 
@@ -54,5 +55,5 @@ def _precedes(other: Incident, events: Sequence[Event], within: timedelta) -> bo
     state = state_of(theirs)
     if state.opened_at is None or state.check or not is_real(theirs):
         return False
-    age = datetime.fromisoformat(mine.opened_at) - datetime.fromisoformat(state.opened_at)
+    age = moment(mine.opened_at) - moment(state.opened_at)
     return timedelta(0) < age <= within

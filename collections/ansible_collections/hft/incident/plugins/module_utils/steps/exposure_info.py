@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from ..arguments import ONLY, VENUES, chosen_venues, require_positive
@@ -39,7 +40,9 @@ def run(params: Params, _context: Context) -> Result:
     }
 
 
-def measure(entries: Sequence[VenueEntry], timeout: float, overrides: Mapping[str, str] = {}) -> dict[str, Any]:
+def measure(
+    entries: Sequence[VenueEntry], timeout: float, overrides: Mapping[str, str] = MappingProxyType({})
+) -> dict[str, Any]:
     """The data of ``exposure.measured``: what these venues hold now, netted; ``overrides`` as ``base_assets``."""
     found = read_venues(entries, lambda venue: venue.positions(), timeout)
     exposure = net_exposure([_holdings(entry, found[entry.name]) for entry in entries], overrides)

@@ -22,8 +22,7 @@ from ..errors import HeldError, IncidentError, UnprovenError, UsageError
 from ..hold_file import path_of
 from ..incident import Incident
 from ..journal import actor_name
-from ..latch_host import ARGUMENT_SPEC as ARGUMENT_SPEC
-from ..latch_host import REQUIRED_IF as REQUIRED_IF
+from ..latch_host import CHANGE_REQUIRED_IF, CHANGE_SPEC
 from ..latch_host import change as change_here
 from ..latch_parts import Api, Scope, chosen_systems, compared, hold_part, journal_part, last_change, shown
 from ..redaction import scrub_text
@@ -31,6 +30,9 @@ from ..timestamps import utc_now
 from . import Context, Params, Result, event, inverse, run_step
 from .killswitch import as_argument
 from .undo import CONTROL_NODE, current_incident
+
+ARGUMENT_SPEC = CHANGE_SPEC
+REQUIRED_IF = CHANGE_REQUIRED_IF
 
 #: Does the host's part with these arguments; its result is that of ``latch_host.change``.
 HostPart = Callable[[Params, Context], Result]

@@ -192,7 +192,7 @@ def _start(entries: Sequence[SystemEntry], selection: Selection, params: Params,
         result["record"] = [_event("strategies.started", *item) for item in started.items()]
         result["inverses"] = inverses
     if problem:
-        left = [strategy.id for _, strategy in plan[sum(map(len, started.values())) + 1 :]]
+        left = [strategy.id for _system, strategy in plan[sum(map(len, started.values())) + 1 :]]
         sentences = [
             problem,
             _sentence("started and well", started) or "none was started before it",

@@ -37,7 +37,7 @@ def open_venue(entry: VenueEntry, *, request_timeout: float = 3.0, keyless: bool
     """
     if entry.fault:
         raise SettingsError(entry.fault)
-    driver, _, exchange_id = entry.driver.partition(":")
+    driver, _colon, exchange_id = entry.driver.partition(":")
     if driver == "ccxt" and exchange_id:
         build: type[Venue] = import_module(".ccxt_driver", __name__).for_exchange(exchange_id)
     elif entry.driver in DRIVERS:

@@ -97,7 +97,7 @@ class BinanceUsdm(BinanceApi):
     def _fills(self, call: Call, since_ms: int) -> list[Fill]:
         """One symbol's trades in windows of a week; a full page goes on from its last time stamp."""
         found: dict[str, Fill] = {}
-        for _ in range(MAX_PAGES):
+        for _page in range(MAX_PAGES):
             until_ms = since_ms + FILLS_SPAN_MS
             reply = self.ask(call.given(startTime=since_ms, endTime=until_ms, limit=FILLS_A_PAGE))
             fills = {fill.id: fill for fill in map(_fill, schema.rows(reply, call.name))}

@@ -153,7 +153,7 @@ class Bybit(Venue):
         }
         wanted = [(line, call) for line in self.lines for call in listings[line]]
         pages = at_once([partial(self._rows_or_none, line, call) for line, call in wanted])
-        return [_order(row, line, call.name) for (line, call), rows in zip(wanted, pages, strict=True) for row in rows]
+        return [_order(row, line, call.name) for (line, call), rows in zip(wanted, pages) for row in rows]
 
     def cancel_all(self, orders: Sequence[OpenOrder]) -> CancelReply:
         """The mass cancels that ``orders`` need; without any, those of every product line."""
@@ -170,7 +170,7 @@ class Bybit(Venue):
         }
         wanted = [(line, call) for line in self.lines if line in listings for call in listings[line]]
         pages = at_once([partial(self._rows_or_none, line, call) for line, call in wanted])
-        held = [_position(row, line, call) for (line, call), rows in zip(wanted, pages, strict=True) for row in rows]
+        held = [_position(row, line, call) for (line, call), rows in zip(wanted, pages) for row in rows]
         if "spot" in self.lines:
             for coin in self._coins():
                 # Absent where the account cannot borrow.

@@ -130,7 +130,7 @@ class Desk:
         """Page after page, each from the time where the previous ended, until one brings nothing new."""
         where = f"{self.venue.driver}: fills"
         found: dict[str, Fill] = {}
-        for _ in range(MAX_PAGES):
+        for _page in range(MAX_PAGES):
             rows = schema.rows(self.call("fetch_my_trades", symbol, since_ms), where)
             if not rows and "{}" in self._replies.values():
                 raise MalformedReply(f"{where}: an empty object is no list of trades")
@@ -165,7 +165,7 @@ class Desk:
     def _make_client(self) -> Any:
         venue = self.venue
         names = ("apiKey", "secret", "password")
-        keys = {name: part.reveal() for name, part in zip(names, venue._credentials or (), strict=False) if part}
+        keys = {name: part.reveal() for name, part in zip(names, venue._credentials or ()) if part}
         client = venue.build({**keys, "enableRateLimit": False})
         client.number = str  # amounts stay exact
         client.options["warnOnFetchOpenOrdersWithoutSymbol"] = False
@@ -214,7 +214,7 @@ class Desk:
             response = self._last = self.venue.exchange_bytes(url, Request(method, target, sent, content or None))
         except TransportError as error:
             raise (UnknownOutcome if error.sent else Unavailable)(f"{self.venue.driver}: {error}") from None
-        if response.status == 200 and not isinstance(schema.parse(response.body, where), dict | list):
+        if response.status == 200 and not isinstance(schema.parse(response.body, where), (dict, list)):
             raise MalformedReply(f"{where}: neither an object nor a list")
         text = response.body.decode(errors="replace").strip()
         reply = client.parse_json(text)

@@ -57,7 +57,7 @@ def with_canary(text: str) -> Iterator[str]:
 
 
 def _empty_places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    if isinstance(value, dict | list) and len(path) <= MAX_DEPTH:
+    if isinstance(value, (dict, list)) and len(path) <= MAX_DEPTH:
         if not value:
             yield path
         for step, item in value.items() if isinstance(value, dict) else enumerate(value):

@@ -196,7 +196,7 @@ class Deribit(Venue):
         """One currency's trades by id, page after page; a page starts at the time where the previous ended."""
         found: dict[str, Fill] = {}
         until_ms = self.now_ms() + DAY_MS  # ahead of any difference between the clocks
-        for _ in range(MAX_PAGES):
+        for _page in range(MAX_PAGES):
             reply = self.ask(call.given(start_timestamp=since_ms, end_timestamp=until_ms))
             page = schema.as_object(reply, call.name)
             fills = {fill.id: fill for fill in map(_fill, schema.rows_at(page, "trades", call.name))}

@@ -158,7 +158,7 @@ class Kraken(Venue):
         trades = schema.as_list(reply[pairs[0]], where) if pairs else []
         if not trades:
             raise MalformedReply(f"{where}: no trade in the reply")
-        last = dict(zip(("price", "volume", "time"), schema.as_list(trades[-1], where), strict=False))
+        last = dict(zip(("price", "volume", "time"), schema.as_list(trades[-1], where)))
         return Ticker(self.reference_symbol, schema.decimal(last, "price", where), _ms(last, "time", where))
 
     def open_orders(self) -> list[OpenOrder]:
@@ -197,7 +197,7 @@ class Kraken(Venue):
         call = self.FILLS.given(start=since_ms // 1000 - 1)
         found: dict[str, Fill] = {}
         offset = 0
-        for _ in range(MAX_FILL_PAGES):
+        for _page in range(MAX_FILL_PAGES):
             reply = schema.as_object(self.ask(call.given(ofs=offset)), where)
             page = schema.object_at(reply, "trades", where)
             count = schema.integer(reply, "count", where)
@@ -244,7 +244,7 @@ class Kraken(Venue):
 
     def _throttled_for(self, error: str) -> float | None:
         """Seconds until the moment that ``EService:Throttled: <UNIX time>`` names."""
-        start, _, until = error.rpartition(":")
+        start, _colon, until = error.rpartition(":")
         if not start.startswith("EService:Throttled") or not until.strip().isdigit():
             return None
         return max(0.0, int(until) - self.now_ms() / 1000)

@@ -14,11 +14,12 @@ import base64
 import hashlib
 import hmac
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from decimal import Decimal
 from urllib.parse import urlencode
 
 from ..http_client import Request
+from ..timestamps import moment
 from . import schema
 from .api import Balance, Call, CancelReply, Fill, OpenOrder, Position, SystemStatus, Ticker, Venue
 from .errors import AuthError, MalformedReply, RateLimited, Rejected, Unavailable, UnknownOutcome, VenueError
@@ -132,7 +133,7 @@ class KrakenFutures(Venue):
         where = self.FILLS.name
         found: dict[str, Fill] = {}
         call = self.FILLS
-        for _ in range(MAX_FILL_PAGES):
+        for _page in range(MAX_FILL_PAGES):
             page = [_fill(row, where) for row in schema.rows_at(self.ask(call), "fills", where)]
             new = [fill for fill in page if fill.id not in found]
             found.update((fill.id, fill) for fill in new)
@@ -234,12 +235,12 @@ def _ms(row: Row, key: str, where: str) -> int:
     """Milliseconds from ISO-8601 text in UTC."""
     text = schema.text(row, key, where)
     try:
-        moment = datetime.fromisoformat(text)
+        found = moment(text)
     except ValueError:
         raise MalformedReply(f"{where}: '{key}' is not a time") from None
-    return round(moment.replace(tzinfo=moment.tzinfo or UTC).timestamp() * 1000)
+    return round(found.replace(tzinfo=found.tzinfo or timezone.utc).timestamp() * 1000)
 
 
 def _iso(ms: int) -> str:
-    moment = datetime.fromtimestamp(ms // 1000, UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{ms % 1000:03d}Z"
+    second = datetime.fromtimestamp(ms // 1000, timezone.utc)
+    return f"{second:%Y-%m-%dT%H:%M:%S}.{ms % 1000:03d}Z"

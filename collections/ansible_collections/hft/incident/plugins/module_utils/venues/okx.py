@@ -272,7 +272,7 @@ class Okx(Venue):
         found: list[Row] = []
         seen: set[str] = set()
         page = call
-        for _ in range(MAX_PAGES):
+        for _page in range(MAX_PAGES):
             rows = schema.rows(self.ask(page), call.name)
             ids = [schema.text(row, id_name, call.name) for row in rows]
             if seen.intersection(ids):

@@ -87,7 +87,7 @@ def text(row: Row, key: str, where: str) -> str:
 def decimal(row: Row, key: str, where: str) -> Decimal:
     """A finite number, sent as a number or as text."""
     value = member(row, key, where)
-    if not isinstance(value, bool) and isinstance(value, int | str | Decimal):
+    if not isinstance(value, bool) and isinstance(value, (int, str, Decimal)):
         try:
             number = Decimal(value)
         except InvalidOperation:
