@@ -202,7 +202,7 @@ def _pnl(events: Sequence[Event]) -> Table:
     """By the trading systems' own word once a minute, and as a reconciliation compared it with the venues'."""
     day = day_of(events)
     stated = [event for event in of(events, PNL, RECONCILED) if event.kind == PNL or _pnl_of(event)]
-    told = [_PNL_ROWS[event.kind](event, day) for event in by_minute(events, stated)]
+    told = [_PNL_ROWS[event.kind](event, day) for event in sorted(by_minute(events, stated), key=lambda one: one.seq)]
     columns = ("At (UTC)", "Measured by", "Unrealized, ours (USD)", "Unrealized, venues (USD)", "Positions compared",
                "Not in these figures")  # fmt: skip
     return Table("Profit and loss by minute", columns, tuple(told), "Profit and loss is not on record.", RULE)

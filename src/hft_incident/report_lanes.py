@@ -27,7 +27,7 @@ _SEVERITY_KINDS = ("incident.opened", "severity.set")
 Shape = Literal["bar", "late", "cross", "ring"]
 _SHAPES: dict[Standing, Shape] = {
     "sent": "bar", "late": "late", "not_sent": "cross", "failed": "ring", "withheld": "ring", "silent": "cross",
-    "due": "ring",
+    "superseded": "ring", "due": "ring",
 }  # fmt: skip
 #: A cross or ring is so wide; a bar at least so much less that it can be seen.
 SIGN, THINNEST = 7.0, 2.5

@@ -23,13 +23,14 @@ from .notices import Notice, schedule
 from .report_tables import NOT_KNOWN, Row, Table, clock, day_of, of, seconds, shown, since
 from .sentences import plain
 
-Standing = Literal["sent", "late", "failed", "withheld", "not_sent", "silent", "due"]
+Standing = Literal["sent", "late", "failed", "withheld", "superseded", "not_sent", "silent", "due"]
 #: What a person reads, and how it looks.
 STANDINGS: dict[Standing, tuple[str, str]] = {
     "sent": ("sent", "good"),
     "late": ("SENT LATE", "bad"),
     "failed": ("failed, retrying", "bad"),
     "withheld": ("withheld", ""),
+    "superseded": ("overtaken by a newer one", ""),
     "not_sent": ("NOT SENT", "bad"),
     "silent": ("DUE, nothing on record", "bad"),
     "due": ("due, not late yet where the record ends", ""),
@@ -144,6 +145,8 @@ def _told(notice: str, channel: str | None, lines: Sequence[Event], origin: Sequ
     data, standing = decides.data, _KINDS[decides.kind]
     if standing == "sent" and data.get("late") is True:
         standing = "late"
+    if standing == "not_sent" and data.get("superseded_by"):
+        standing = "superseded"
     waited = ("notice.failed", "notice.withheld")
     known = [*(event for event in lines if event.kind in waited and event.seq < decides.seq), decides]
     attempts = [event.data["attempt"] for event in known if number(event.data.get("attempt")) is not None]

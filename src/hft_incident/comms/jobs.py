@@ -140,7 +140,7 @@ def _telling(situation: Situation, plan: Plan) -> Iterator[Job]:
         newer = next((other for other, where, _ in open_notices if _supersedes(other, where, notice, channel)), None)
         delivery = _delivery(situation, plan, notice, channel, found)
         if why := _never(situation, plan, channel, newer):
-            settled = [(NOT_SENT, {**_about(notice), "channel": channel, "reason": why})]
+            settled = [(NOT_SENT, {**_about(notice), "channel": channel, **why})]
             yield delivery._replace(work=partial(list, settled), is_quick=True)
         elif notice.gate and not is_allowed(situation.incident, situation.events, notice.gate, situation.now):
             if waits := _waiting(situation, plan, notice, notice.gate):
@@ -149,16 +149,16 @@ def _telling(situation: Situation, plan: Plan) -> Iterator[Job]:
             yield delivery
 
 
-def _never(situation: Situation, plan: Plan, channel: str, newer: Notice | None) -> str | None:
-    """Why a notice is not sent on this channel, now or later; None: it is."""
+def _never(situation: Situation, plan: Plan, channel: str, newer: Notice | None) -> dict[str, str]:
+    """The ``reason`` why a notice is not sent on this channel, now or later; empty: it is."""
     if not is_configured(situation.policy.site, channel):
-        return f"channel {channel} leads nowhere: nothing is configured"
+        return {"reason": f"channel {channel} leads nowhere: nothing is configured"}
     if newer is not None:
-        return f"superseded by {newer.id}, which says what is so now"
+        return {"reason": f"superseded by {newer.id}, which says what is so now", "superseded_by": newer.id}
     closed = _closed_at(situation.events)
     if closed and situation.now - closed > timedelta(seconds=GIVE_UP_AFTER_S / plan.time_scale):
-        return "given up: the incident is over"
-    return None
+        return {"reason": "given up: the incident is over"}
+    return {}
 
 
 def _waiting(situation: Situation, plan: Plan, notice: Notice, gate: str) -> list[Draft]:

@@ -20,6 +20,7 @@ from ..inventory import plain_settings
 PNL = "pnl.measured"
 #: Who measured: not a step of the response.
 BY = "clock"
+CENT = Decimal("0.01")
 #: Nobody waits for these figures (s).
 TIMEOUT_S = 10.0
 
@@ -49,4 +50,4 @@ def _row(name: str, answer: Answer[list[SystemPosition]]) -> dict[str, Any]:
     if answer.value is None:
         return {"name": name, "unrealized_usd": None, "error": answer.error}
     total = sum((position.unrealized_pnl_usd for position in answer.value), Decimal(0))
-    return {"name": name, "unrealized_usd": total, "error": None}
+    return {"name": name, "unrealized_usd": total.quantize(CENT), "error": None}

@@ -20,16 +20,18 @@ from pathlib import Path
 from ansible_collections.hft.incident.plugins.module_utils.chain import Event
 from ansible_collections.hft.incident.plugins.module_utils.errors import EXIT_CODES, IncidentError, UsageError
 from ansible_collections.hft.incident.plugins.module_utils.follower import end_all
-from ansible_collections.hft.incident.plugins.module_utils.incident import find, home_directory
+from ansible_collections.hft.incident.plugins.module_utils.incident import find, home_directory, list_incidents
 
 from ..approval import approve
 from ..catalog import did_you_mean, lookup
 from ..comms.plan import TIME_SCALE
 from ..lab.errors import LabError
 from ..lab.lab import Lab, running_lab
+from ..lab.people import person
 from ..outcome import Outcome
 from ..progress import View, watching
 from ..responder import respond, resume
+from ..roles import acknowledge
 from . import exchange_outage, system_crash, told
 from .scenario import Scenario, Seen, running_strategies, wait, wait_quietly
 from .score import Drilled, Score, score, sheet, table
@@ -122,6 +124,8 @@ def _response(incident_type: str, scenario: Scenario, lab: Lab, view: View) -> O
     def heard(event: Event) -> None:
         scenario.heard(event)
         view.event(event)
+        if event.kind == "alarm.judged":
+            _acknowledge(lab, view)
 
     outcome = respond(
         incident_type,
@@ -144,6 +148,14 @@ def _response(incident_type: str, scenario: Scenario, lab: Lab, view: View) -> O
                 view.step(f"{given.person} approves {gate}")
         outcome = resume(outcome.incident, home=lab.home, on_event=heard, on_step=view.step)
     return outcome
+
+
+def _acknowledge(lab: Lab, view: View) -> None:
+    """Somebody is awake: the first of those who approve says that they have it."""
+    incident = list_incidents(lab.home)[-1]
+    done = acknowledge(incident.id, person(APPROVERS[0]), lab.home)
+    if done.changed:
+        view.step(done.says)
 
 
 def _waiting_gate(events: Sequence[Event]) -> str | None:
