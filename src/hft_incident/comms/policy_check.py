@@ -66,14 +66,15 @@ def _unreachable(policy: Policy) -> Iterator[Finding]:
 
 
 def _missing(policy: Policy) -> Iterator[Finding]:
-    for incident_type, severity, name in _cells(policy):
-        audience = policy.audiences[name]
-        needed = severity in audience.needed and incident_type in audience.types
-        if needed and cell(policy, incident_type, severity, name) is None:
-            yield Finding("missing", name, f"nobody tells them of a {incident_type} of SEV{severity}")
-    for name in policy.audiences:
+    for name, audience in policy.audiences.items():
         if not any(rule.audience == name for rule in policy.rules):
             yield Finding("missing", name, "no rule speaks of them")
+            continue
+        for severity in audience.needed:
+            untold = [kind for kind in audience.types if cell(policy, kind, severity, name) is None]
+            if untold:
+                of = "any type" if untold == list(audience.types) else ", ".join(untold)
+                yield Finding("missing", name, f"nobody tells them of SEV{severity} of {of}")
 
 
 def _inverted(policy: Policy) -> Iterator[Finding]:
@@ -84,7 +85,7 @@ def _inverted(policy: Policy) -> Iterator[Finding]:
             yield Finding(
                 "inverted",
                 name,
-                f"hear of a {incident_type} of SEV{severity} after {worse.first_s:g} s, of SEV{severity + 1} after "
+                f"hear of {incident_type} at SEV{severity} after {worse.first_s:g} s, at SEV{severity + 1} after "
                 f"{better.first_s:g} s",
             )
 
