@@ -35,11 +35,11 @@ LAYERS = (
         "the work",
         (UTILS,),
         (UTILS, "ansible.module_utils"),
-        but=(f"{UTILS}.venues.ccxt_driver", f"{UTILS}.database_probe", f"{UTILS}.policy_files"),
+        but=(f"{UTILS}.venues.ccxt_driver", f"{UTILS}.database_probe", f"{UTILS}.yaml_file"),
     ),
     Layer("the ccxt driver", (f"{UTILS}.venues.ccxt_driver",), (UTILS, "ccxt")),
     Layer("the database probe", (f"{UTILS}.database_probe",), (UTILS, "psycopg")),
-    Layer("the files of policies", (f"{UTILS}.policy_files",), (UTILS, "yaml")),
+    Layer("files of the site", (f"{UTILS}.yaml_file",), (UTILS, "yaml")),
     Layer("doors on a host", (f"{PLUGINS}.modules",), (UTILS, "ansible.module_utils")),
     Layer("doors on the control node", (f"{PLUGINS}.action",), (UTILS, f"{PLUGINS}.plugin_utils", "ansible")),
     Layer(

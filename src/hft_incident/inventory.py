@@ -8,6 +8,7 @@ from __future__ import annotations
 import configparser
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from ansible_collections.hft.incident.plugins.module_utils.chain import Event
@@ -31,6 +32,15 @@ def inventory_sources(given: str | None, home: Path) -> list[str]:
     no host and call that a success.
     """
     return [_of_the_running_lab(source, home) for source in _chosen_sources(given, home)]
+
+
+def sources_if_any(given: str | None, home: Path) -> Sequence[str]:
+    """As ``inventory_sources``; but where none was named and there is none, what is shipped does as well."""
+    if given is not None:
+        return inventory_sources(given, home)
+    with suppress(UsageError):
+        return inventory_sources(None, home)
+    return ()
 
 
 def _of_the_running_lab(source: str, home: Path) -> str:

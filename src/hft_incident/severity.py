@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from typing import Any, NamedTuple
 
 from ansible_collections.hft.incident.plugins.module_utils.errors import IncidentError, UsageError
@@ -31,7 +30,7 @@ from ansible_collections.hft.incident.plugins.module_utils.severity_record impor
 from ansible_collections.hft.incident.plugins.module_utils.severity_rules import load
 
 from .catalog import did_you_mean
-from .inventory import inventory_sources, recorded_inventory
+from .inventory import recorded_inventory, sources_if_any
 
 
 class Explanation(NamedTuple):
@@ -116,13 +115,13 @@ def explain(subject: str | None, facts: Mapping[str, str], inventory: str | None
     ``facts`` count as if they were known as well. Raises UsageError.
     """
     if subject is None or subject in TYPES:
-        rules = load(_sources(inventory))
+        rules = load(sources_if_any(inventory, home_directory()))
         return Explanation(None, subject, judge(rules, subject, checked_facts(rules, facts)), rules, ())
     if not subject.startswith("inc-"):
         raise UsageError(f"{subject!r} is neither an incident nor a type{did_you_mean(subject, TYPES)}")
     incident = find(subject)
     events = incident.journal.events()
-    rules = load(_sources(inventory) if inventory else recorded_inventory(events))
+    rules = load(sources_if_any(inventory, home_directory()) if inventory else recorded_inventory(events))
     known = worse_of(rules, facts_of(rules, events), checked_facts(rules, facts))
     incident_type = state_of(events).type
     return Explanation(incident.id, incident_type, judge(rules, incident_type, known), rules, changes(events))
@@ -152,12 +151,3 @@ def _told(change: Change) -> str:
     before = "" if change.before is None else f"{change.before} -> "
     who = change.rule or (change.actor if change.by == BY_PERSON else "a playbook")
     return f"{before}{change.severity or 'unknown'}, by {who}{f': {change.reason}' if change.reason else ''}"
-
-
-def _sources(inventory: str | None) -> Sequence[str]:
-    """An inventory that was named has to be there; where none was, the shipped rules do as well."""
-    if inventory is not None:
-        return inventory_sources(inventory, home_directory())
-    with suppress(UsageError):
-        return inventory_sources(None, home_directory())
-    return ()

@@ -7,14 +7,11 @@ from __future__ import annotations
 
 import os
 
-import yaml
-
+from ansible_collections.hft.incident.plugins.module_utils import yaml_file
 from ansible_collections.hft.incident.plugins.module_utils.settings import Settings, SettingsError, parse
 
 ENV_VENUES = "HFT_INCIDENT_VENUES"
 IN_INVENTORY = os.path.join("group_vars", "all", "venues.yml")
-# The C parser is ten times as fast; wheels for every common platform have it.
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def find(named: str | None = None) -> str:
@@ -35,18 +32,7 @@ def find(named: str | None = None) -> str:
 
 def load(path: str) -> Settings:
     """The entries of the file; raises SettingsError with one line that names the file and the fault."""
-    try:
-        with open(path, "rb") as file:
-            document = yaml.load(file, Loader=_Loader)  # noqa: S506  # a safe loader, chosen above
-    except OSError as error:
-        raise SettingsError(f"cannot read {path}: {(error.strerror or 'error').lower()}") from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f", line {mark.line + 1}" if mark else ""
-        raise SettingsError(f"{path} is not valid YAML{where}") from None
-    except ValueError:
-        raise SettingsError(f"{path} is not readable text") from None
-    return parse(document, path)
+    return parse(yaml_file.read(path, SettingsError), path)
 
 
 def _inventories() -> list[str]:

@@ -26,8 +26,8 @@ from ansible_collections.hft.incident.plugins.module_utils.incident import Incid
 from ansible_collections.hft.incident.plugins.module_utils.journal import verify
 from ansible_collections.hft.incident.plugins.module_utils.run_lock import acquire
 from hft_incident.comms import claims
-from hft_incident.comms.policy import load
 from hft_incident.comms.policy_check import findings
+from hft_incident.comms.policy_reading import load
 from hft_incident.lab.sink_handle import Arrival
 from hft_incident.notices import schedule
 

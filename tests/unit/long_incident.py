@@ -18,7 +18,7 @@ from tests.unit.test_metrics import Told, at, journal, kill, phase, strategies
 from ansible_collections.hft.incident.plugins.module_utils.chain import Event
 from ansible_collections.hft.incident.plugins.module_utils.severity_rules import load as severity_rules
 from hft_incident.comms.plan import planned
-from hft_incident.comms.policy import shipped
+from hft_incident.comms.policy_reading import shipped
 from hft_incident.notices import Notice, schedule
 
 RAISED, RESTORED, RESOLVED = 240.0, 1875.0, 2100.0

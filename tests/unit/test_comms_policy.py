@@ -16,21 +16,9 @@ from hypothesis import strategies as st
 
 from ansible_collections.hft.incident.plugins.module_utils.errors import UsageError
 from ansible_collections.hft.incident.plugins.module_utils.incident import TYPES
-from hft_incident.comms.policy import (
-    FILES,
-    SEVERITIES,
-    UNTIL,
-    BadPolicyError,
-    Policy,
-    cell,
-    load,
-    merged,
-    parse,
-    rows,
-    shipped,
-    speaking_rules,
-)
+from hft_incident.comms.policy import SEVERITIES, UNTIL, Policy, cell, rows, speaking_rules
 from hft_incident.comms.policy_check import Finding, findings
+from hft_incident.comms.policy_reading import FILES, BadPolicyError, load, merged, parse, shipped
 
 OURS = shipped()
 BASE: Mapping[str, Any] = FILES.read(FILES.shipped)

@@ -19,7 +19,7 @@ from ansible_collections.hft.incident.plugins.module_utils.incident import TYPES
 from ansible_collections.hft.incident.plugins.module_utils.redaction import iso_utc
 from ansible_collections.hft.incident.plugins.module_utils.severity_rules import load as severity_rules
 from hft_incident.comms.plan import PLANNED, planned
-from hft_incident.comms.policy import shipped
+from hft_incident.comms.policy_reading import shipped
 from hft_incident.notices import Notice, deliveries, next_due, schedule
 
 T0 = datetime(2026, 11, 26, 10, 0, 0, tzinfo=UTC)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hft_incident.comms.policy import shipped
+from hft_incident.comms.policy_reading import shipped
 from hft_incident.comms.wording import (
     EXAMPLE,
     SUBJECT_LIMIT,

@@ -3,7 +3,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The communications clock: who is told what and when, by rules that are data, served by whichever process comes first.
 
-``policy`` are the rules, ``policy_check`` what is wrong with them, ``plan`` what they come to for one incident, on
-record; ``hft_incident.notices`` derives from the record what is due. ``server`` serves it, a job at a time in a process
-of its own (``jobs``, ``claims``), in words from ``wording``, through ``channels``, ``status_page`` and ``war_room``.
+``policy`` are the rules, ``policy_reading`` where they come from, ``policy_check`` what is wrong with them, ``plan``
+what they come to for one incident, on record; ``hft_incident.notices`` derives from the record what is due. ``server``
+serves it, each job (``jobs``: ``telling``, ``meeting``) in a process of its own under its claim (``claims``), in words
+from ``facts`` and ``wording``, through ``channels``, ``status_page`` and ``war_room``.
 """

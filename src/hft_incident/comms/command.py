@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import suppress
 from typing import Any, NamedTuple
 
 from ansible_collections.hft.incident.plugins.module_utils.errors import IncidentError, UsageError
@@ -18,9 +16,10 @@ from ansible_collections.hft.incident.plugins.module_utils.incident import (
     state_of,
 )
 
-from ..inventory import inventory_sources
-from .policy import Policy, load, rows
+from ..inventory import sources_if_any
+from .policy import Policy, rows
 from .policy_check import Finding, findings
+from .policy_reading import load
 from .server import Served, Server
 
 
@@ -118,7 +117,7 @@ def serve(incident_id: str | None) -> Told:
 
 def check(inventory: str | None) -> Checked:
     """What is wrong with the policy that counts here. Raises UsageError where it cannot be read."""
-    policy = load(_here(inventory))
+    policy = load(sources_if_any(inventory, home_directory()))
     return Checked(policy, tuple(findings(policy)))
 
 
@@ -126,16 +125,7 @@ def table(inventory: str | None, incident_type: str | None) -> Table:
     """The whole table, or one type's. Raises UsageError."""
     if incident_type is not None and incident_type not in TYPES:
         raise UsageError(f"unknown incident type {incident_type!r}; one of: {', '.join(TYPES)}")
-    return Table(load(_here(inventory)), (incident_type,) if incident_type else TYPES)
-
-
-def _here(inventory: str | None) -> Sequence[str]:
-    """An inventory that was named has to be there; where none was, the shipped table does as well."""
-    if inventory is not None:
-        return inventory_sources(inventory, home_directory())
-    with suppress(UsageError):
-        return inventory_sources(None, home_directory())
-    return ()
+    return Table(load(sources_if_any(inventory, home_directory())), (incident_type,) if incident_type else TYPES)
 
 
 def _sources(policy: Policy) -> list[str]:

@@ -29,8 +29,11 @@ from ansible_collections.hft.incident.plugins.module_utils.run_lock import holde
 from ..inventory import recorded_inventory
 from ..notices import next_due
 from . import claims
-from .jobs import Job, Situation, jobs_of, unfinished, wakes_of
-from .policy import Policy, load, shipped
+from .job import Job, Situation
+from .jobs import jobs_of, wakes_of
+from .policy import Policy
+from .policy_reading import load, shipped
+from .telling import unfinished
 
 #: How often the record is looked at (s), and how long one job may take: a service that has not answered by then has
 #: not answered.

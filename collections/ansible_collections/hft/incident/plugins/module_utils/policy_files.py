@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from . import yaml_file
 from .errors import UsageError
 
 _VARS = Path(__file__).absolute().parents[2] / "playbooks" / "vars"
@@ -40,21 +41,7 @@ class PolicyFile(NamedTuple):
 
     def read(self, path: str) -> Any:
         """The value of the key. Raises UsageError with one line that names the file and the fault."""
-        import yaml  # policies are read on the control node; a host that runs a module need not have it
-
-        # The C parser is ten times as fast; wheels for every common platform have it.
-        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-        try:
-            with open(path, "rb") as file:
-                document = yaml.load(file, Loader=loader)  # noqa: S506  # a safe loader, chosen above
-        except OSError as error:
-            raise UsageError(f"cannot read {path}: {(error.strerror or 'error').lower()}") from None
-        except yaml.YAMLError as error:
-            mark = getattr(error, "problem_mark", None)
-            where = f", line {mark.line + 1}" if mark else ""
-            raise UsageError(f"{path} is not valid YAML{where}") from None
-        except ValueError:
-            raise UsageError(f"{path} is not readable text") from None
+        document = yaml_file.read(path)
         if not isinstance(document, dict) or list(document) != [self.key]:
             raise UsageError(f"{path}: give {self.key}, and nothing else")
         return document[self.key]
