@@ -84,10 +84,10 @@ def plain_settings(sources: Sequence[str]) -> Settings:
     raise UsageError(f"no {venues_file.IN_INVENTORY} beside {', '.join(sources)}")
 
 
-def recorded_inventory(events: Sequence[Event]) -> Sequence[str]:
+def recorded_inventory(events: Sequence[Event], home: Path) -> Sequence[str]:
     """The inventory of an incident's last run, or of its opening; empty where none is on record."""
     told = [event.data.get("inventory") for event in events if event.kind in ("incident.opened", "run.started")]
-    return next((list(map(str, given)) for given in reversed(told) if given), ())
+    return next(([_of_the_running_lab(str(source), home) for source in given] for given in reversed(told) if given), ())
 
 
 def known_venues(sources: Sequence[str]) -> list[str]:

@@ -121,7 +121,11 @@ def explain(subject: str | None, facts: Mapping[str, str], inventory: str | None
         raise UsageError(f"{subject!r} is neither an incident nor a type{did_you_mean(subject, TYPES)}")
     incident = find(subject)
     events = incident.journal.events()
-    rules = load(sources_if_any(inventory, home_directory()) if inventory else recorded_inventory(events))
+    rules = load(
+        sources_if_any(inventory, home_directory())
+        if inventory
+        else recorded_inventory(events, incident.directory.parent)
+    )
     known = worse_of(rules, facts_of(rules, events), checked_facts(rules, facts))
     incident_type = state_of(events).type
     return Explanation(incident.id, incident_type, judge(rules, incident_type, known), rules, changes(events))

@@ -23,6 +23,7 @@ from tests.lab.waiting import wait_until
 
 from ansible_collections.hft.incident.plugins.module_utils.chain import Event
 from ansible_collections.hft.incident.plugins.module_utils.errors import IncidentError
+from ansible_collections.hft.incident.plugins.module_utils.follower import end_all
 from ansible_collections.hft.incident.plugins.module_utils.incident import (
     Incident,
     State,
@@ -105,6 +106,8 @@ class Stage:
     #: Whether the service manager starts a dead trading system again, and so many seconds later.
     restart: ClassVar[Restart] = "no"
     restart_s: ClassVar[float] = 0.1
+    #: Whether there is somebody to tell.
+    sinks: ClassVar[bool] = False
 
     def __init__(self, lab: Lab, scratch: Path) -> None:
         self.lab = lab
@@ -299,5 +302,10 @@ def stage(make: type[AnyStage], folder: Path) -> Iterator[AnyStage]:
     """A lab with a trading system, in a state folder of its own."""
     scratch = folder / "tmp"
     scratch.mkdir(parents=True)
-    with running_lab(folder / "home", make.venues, restart=make.restart, restart_s=make.restart_s) as lab:
-        yield make(lab, scratch)
+    with running_lab(
+        folder / "home", make.venues, restart=make.restart, restart_s=make.restart_s, sinks=make.sinks
+    ) as lab:
+        try:
+            yield make(lab, scratch)
+        finally:
+            end_all(lab.home)

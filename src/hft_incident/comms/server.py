@@ -137,7 +137,7 @@ class Server:
             claim.release()
 
     def _situation(self) -> Situation:
-        sources = recorded_inventory(self._events)
+        sources = recorded_inventory(self._events, self._incident.directory.parent)
         if self._policy is None:
             self._policy = self._loaded(sources)
             if self._policy.site.channels:
