@@ -12,7 +12,6 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,6 @@ from hft_incident.comms import claims
 from hft_incident.comms.policy_check import findings
 from hft_incident.comms.policy_reading import load
 from hft_incident.lab.sink_handle import Arrival
-from hft_incident.notices import schedule
 
 
 @pytest.fixture(scope="module")
@@ -146,14 +144,17 @@ def test_failures_are_further_and_further_apart(stage: CommsStage) -> None:
     assert attempts == list(range(1, len(attempts) + 1))
 
 
-@pytest.mark.parametrize("service", ["statuspage", "pagerduty"])
-def test_what_was_taken_although_it_was_refused_is_not_there_twice(stage: CommsStage, service: str) -> None:
+@pytest.mark.parametrize(("service", "op"), [("statuspage", "incident.create"), ("pagerduty", "*")])
+def test_what_was_taken_although_it_was_refused_is_not_there_twice(stage: CommsStage, service: str, op: str) -> None:
     """These know what they have: the page by its metadata, the pager by its key."""
-    incident = stage.opened(scale=600)
-    served(stage, incident)
-    until_due(incident, "status_page.first")
-    stage.sinks.inject("accepts_then_fails", service)
-    assert served(stage, incident)[0] == 3
+    incident = stage.opened(scale=60)
+    stage.sinks.inject("accepts_then_fails", service, op=op)
+    channel = {"statuspage": "status_page", "pagerduty": "paging"}[service]
+
+    def refused() -> bool:
+        return any(data["channel"] == channel for data in of_kind(incident, "notice.failed"))
+
+    wait_until(lambda: served(stage, incident) and refused(), PATIENCE_S)
     stage.sinks.clear_faults()
     wait_until(lambda: served(stage, incident)[0] == 0, PATIENCE_S)
     assert len(alerts(stage, incident)) == 3
@@ -172,13 +173,6 @@ def test_what_may_have_arrived_is_sent_again_and_says_so(stage: CommsStage) -> N
     first, second = [one for one in about(stage, incident, "slack") if one.op == "webhook"][:2]
     assert "Sent again" not in str(first.body)
     assert "Sent again" in str(second.body)
-
-
-def until_due(incident: Incident, notice: str) -> None:
-    """Until the clock says that this one is due, by a plan that is on record."""
-    wait_until(
-        lambda: any(one.id == notice for one in schedule(incident.journal.events(), datetime.now(UTC))), PATIENCE_S
-    )
 
 
 # Processes that die ---------------------------------------------------------------------------------------------------

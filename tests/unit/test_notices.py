@@ -135,6 +135,11 @@ def test_what_is_meant_for_a_long_outage_is_not_told_after_a_short_one() -> None
     assert of("stakeholders", life(judged(), *restored), 9999) == []
 
 
+def test_what_starts_without_having_been_stopped_restores_nothing() -> None:
+    events = life(judged(), (2.0, "strategies.started", STOPPED))
+    assert of("trading_desk", events, 60) == [(0, "first")]
+
+
 def test_a_venue_that_opens_again_contains_anew() -> None:
     unknown = {"venues": [{"name": "okx", "verdict": "unknown"}]}
     later = {"venues": [{"name": "okx", "verdict": "clear"}]}
