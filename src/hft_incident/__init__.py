@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """hft-incident: one command per trading incident.
 
-``from hft_incident import respond, resume, kill, approve``: what the commands `run`, `resume`, `kill` and `approve` of
-`hft-incident` do; typed results.
+``from hft_incident import respond, resume, kill, approve, acknowledge``: what the commands `run`, `resume`, `kill`,
+`approve` and `ack` of `hft-incident` do; typed results.
 """
 
 from __future__ import annotations
@@ -17,13 +17,15 @@ if TYPE_CHECKING:
     from .outcome import Outcome
     from .red_button import kill
     from .responder import respond, resume
+    from .roles import acknowledge
 
 __version__ = "0.2.0"  # the one place; galaxy.yml repeats it, which a test holds
-__all__ = ["Approval", "Outcome", "__version__", "approve", "kill", "respond", "resume"]
+__all__ = ["Approval", "Outcome", "__version__", "acknowledge", "approve", "kill", "respond", "resume"]
 
 _HOMES = {
     "Approval": "hft_incident.approval",
     "Outcome": "hft_incident.outcome",
+    "acknowledge": "hft_incident.roles",
     "approve": "hft_incident.approval",
     "kill": "hft_incident.red_button",
     "respond": "hft_incident.responder",

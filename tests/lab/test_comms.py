@@ -332,6 +332,15 @@ def test_without_zoom_there_is_the_telephone(stage: CommsStage) -> None:
     assert "+1-555-0100" in stage.sinks.room(incident.id.lower())["topic"]
 
 
+def test_with_nothing_but_a_telephone_there_is_a_room_all_the_same(stage: CommsStage) -> None:
+    stage.write_policy({"war_room": {"meeting": {"bridge": "+1-555-0100"}}})
+    incident = stage.opened(scale=1)
+    assert served(stage, incident)[0] == 0
+    (opened,) = of_kind(incident, "war_room.opened")
+    assert (opened["id"], opened["meeting"]) == (None, {"kind": "bridge", "join": "+1-555-0100"})
+    assert stage.sinks.arrivals() == []
+
+
 def test_a_small_incident_gets_a_room_only_when_it_lasts(stage: CommsStage) -> None:
     incident = stage.opened(severity=2, scale=1)
     served(stage, incident)

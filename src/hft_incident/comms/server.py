@@ -190,7 +190,7 @@ class Server:
         while time.monotonic() < deadline:
             if self._reap() or until():
                 return
-            time.sleep(POLL_S / 10)
+            time.sleep(POLL_S / 10 if self._children else POLL_S)
 
     def _reap(self) -> bool:
         ended = set()
