@@ -9,7 +9,7 @@ import json
 from decimal import Decimal
 
 from .. import signatures
-from .gateway import Gateway, GatewayError, Held, Json, Quote, Side, Trade
+from .gateway import Gateway, GatewayError, Held, Json, Quote, Side, Trade, oldest_first
 
 GONE = 110001
 WINDOW = "5000"
@@ -45,7 +45,7 @@ class BybitGateway(Gateway):
 
     async def trades(self, since_ms: int) -> list[Trade]:
         query = f"category=linear&symbol={self.symbol}&startTime={since_ms}&limit=100"
-        return [
+        return oldest_first(
             Trade(
                 str(row["execId"]),
                 str(row["orderId"]),
@@ -56,7 +56,7 @@ class BybitGateway(Gateway):
                 int(row["execTime"]),
             )
             for row in await self._pages("/v5/execution/list", query)
-        ]
+        )
 
     async def quote(self) -> Quote:
         status, reply = await self.http("GET", f"/v5/market/recent-trade?category=linear&symbol={self.symbol}&limit=1")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, ClassVar, Literal
@@ -17,6 +17,14 @@ from yarl import URL
 
 Json = Any
 Side = Literal["buy", "sell"]
+
+
+def oldest_first(listed: Iterable[Trade]) -> list[Trade]:
+    """Fills of a venue that lists the newest first; of one millisecond, too."""
+    fills = list(listed)
+    fills.reverse()
+    fills.sort(key=lambda trade: trade.at_ms)
+    return fills
 
 
 class GatewayError(Exception):
@@ -100,7 +108,8 @@ class Gateway(ABC):
 
     @abstractmethod
     async def trades(self, since_ms: int) -> list[Trade]:
-        """Own fills in ``symbol`` at or after ``since_ms``."""
+        """Own fills in ``symbol`` at or after ``since_ms``, the oldest first: in which order they are booked decides
+        what they have realized."""
 
     @abstractmethod
     async def quote(self) -> Quote:

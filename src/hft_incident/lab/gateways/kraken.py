@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 import aiohttp
 
 from .. import signatures
-from .gateway import Gateway, GatewayError, GatewayKey, Held, Json, Quote, Side, Trade
+from .gateway import Gateway, GatewayError, GatewayKey, Held, Json, Quote, Side, Trade, oldest_first
 
 UNKNOWN_ORDER = "EOrder:Unknown order"
 PAIR = "XXBTZUSD"  # what trades call the symbol
@@ -77,7 +77,7 @@ class KrakenGateway(Gateway):
             for txid, row in found.items()
             if row["pair"] == PAIR and not Decimal(row["margin"])
         ]
-        return [trade for trade in trades if trade.at_ms >= since_ms]
+        return oldest_first(trade for trade in trades if trade.at_ms >= since_ms)
 
     async def quote(self) -> Quote:
         status, reply = await self.http("GET", f"/0/public/Trades?pair={self.symbol}&count=1")

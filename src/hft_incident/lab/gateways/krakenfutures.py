@@ -10,7 +10,7 @@ from decimal import Decimal
 from urllib.parse import urlencode
 
 from .. import signatures
-from .gateway import Gateway, GatewayError, Held, Json, Quote, Side, Trade
+from .gateway import Gateway, GatewayError, Held, Json, Quote, Side, Trade, oldest_first
 
 API = "/api/v3"
 PREFIX = "/derivatives"  # part of the address, not of what is signed
@@ -60,7 +60,8 @@ class KrakenFuturesGateway(Gateway):
             if len(rows) < FILLS_PER_PAGE or oldest < since_ms or len(found) == before:
                 break
             page = {"lastFillTime": _iso(oldest + 1)}  # fills of the same millisecond may be on the next page
-        return [trade for trade in found.values() if trade.symbol == self.symbol and trade.at_ms >= since_ms]
+        mine = (trade for trade in found.values() if trade.symbol == self.symbol and trade.at_ms >= since_ms)
+        return oldest_first(mine)
 
     async def quote(self) -> Quote:
         status, reply = await self.http("GET", f"{PREFIX}{API}/tickers/{self.symbol}")

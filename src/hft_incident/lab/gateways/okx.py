@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from .. import signatures
-from .gateway import Gateway, GatewayError, Held, Json, Quote, Side, Trade
+from .gateway import Gateway, GatewayError, Held, Json, Quote, Side, Trade, oldest_first
 
 GONE = ("51400", "51401", "51402", "51603")
 PAGE = 100
@@ -50,7 +50,7 @@ class OkxGateway(Gateway):
 
     async def trades(self, since_ms: int) -> list[Trade]:
         query = f"instType=SPOT&instId={self.symbol}&begin={since_ms}"
-        return [
+        return oldest_first(
             Trade(
                 str(row["tradeId"]),
                 str(row["ordId"]),
@@ -61,7 +61,7 @@ class OkxGateway(Gateway):
                 int(row["ts"]),
             )
             for row in await self._pages("/api/v5/trade/fills", query, "billId")
-        ]
+        )
 
     async def quote(self) -> Quote:
         status, reply = await self.http("GET", f"/api/v5/market/ticker?instId={self.symbol}")
