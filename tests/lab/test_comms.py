@@ -27,6 +27,7 @@ from ansible_collections.hft.incident.plugins.module_utils.run_lock import acqui
 from hft_incident.comms import claims
 from hft_incident.comms.policy_check import findings
 from hft_incident.comms.policy_reading import load
+from hft_incident.comms.server import is_over_and_told
 from hft_incident.lab.sink_handle import Arrival
 
 
@@ -98,6 +99,18 @@ def test_all_open_incidents_are_served_where_none_is_named(stage: CommsStage) ->
         assert of_kind(incident, "notice.sent")
 
 
+def test_an_incident_that_is_over_and_told_is_not_read_again_until_something_happens(stage: CommsStage) -> None:
+    incident = stage.opened(scale=1)
+    served(stage, incident)
+    assert not is_over_and_told(incident)
+    incident.journal.append("incident.closed", {"resolution": "resolved", "summary": "over"})
+    served(stage, incident)
+    served(stage, incident)
+    assert is_over_and_told(incident)
+    incident.journal.append("incident.reopened", {"reason": "it is back"})
+    assert not is_over_and_told(incident)
+
+
 def test_a_rehearsal_is_told_to_nobody(stage: CommsStage) -> None:
     incident = open_incident(
         "exchange_outage", inputs={}, check=True, home=stage.home, inventory=[str(stage.inventory)]
@@ -105,6 +118,8 @@ def test_a_rehearsal_is_told_to_nobody(stage: CommsStage) -> None:
     assert served(stage, incident)[0] == 0
     assert stage.sinks.arrivals() == []
     assert [event.kind for event in incident.journal.events()] == ["incident.opened"]
+    incident.journal.append("incident.closed", {"resolution": "rehearsed", "summary": ""})
+    assert served(stage, incident)[0] == 0
 
 
 def test_a_drill_says_so_first(stage: CommsStage) -> None:

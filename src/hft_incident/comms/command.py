@@ -20,7 +20,7 @@ from ..inventory import sources_if_any
 from .policy import Policy, rows
 from .policy_check import Finding, findings
 from .policy_reading import load
-from .server import Served, Server
+from .server import Served, Server, is_over_and_told
 
 
 class Told(NamedTuple):
@@ -103,7 +103,8 @@ class Table(NamedTuple):
 def serve(incident_id: str | None) -> Told:
     """What is due now, of one incident or of every one that somebody may still have to hear of."""
     home = home_directory()
-    incidents = [find(incident_id, home)] if incident_id else list_incidents(home)
+    known = [find(incident_id, home)] if incident_id else list_incidents(home)
+    incidents = [incident for incident in known if incident_id or not is_over_and_told(incident)]
     served, faults = [], []
     for incident in incidents:
         try:

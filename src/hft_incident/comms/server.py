@@ -22,8 +22,9 @@ from typing import NamedTuple, NoReturn
 
 from ansible_collections.hft.incident.plugins.module_utils.chain import Event
 from ansible_collections.hft.incident.plugins.module_utils.errors import IncidentError
-from ansible_collections.hft.incident.plugins.module_utils.follower import following
+from ansible_collections.hft.incident.plugins.module_utils.follower import FOLDER, following
 from ansible_collections.hft.incident.plugins.module_utils.incident import Incident, state_of
+from ansible_collections.hft.incident.plugins.module_utils.journal import make_private_directory
 from ansible_collections.hft.incident.plugins.module_utils.run_lock import holder
 
 from ..inventory import recorded_inventory
@@ -42,6 +43,8 @@ MOST_AT_ONCE = 12
 #: How far ahead the next notice is looked for; until then nothing is missed, because the record is looked at again.
 HORIZON = timedelta(hours=1)
 FAULT = "communications.fault"
+#: Says up to which byte of the record everybody has been told of an incident that is over.
+TOLD = "told"
 
 _log = logging.getLogger("hft_incident")
 
@@ -78,6 +81,10 @@ class Server:
             self._read()
         left = [(notice.id, channel, found.reason if found else "not tried yet")
                 for notice, channel, found in unfinished(self._situation())]  # fmt: skip
+        if not left and not state_of(self._events).is_open:
+            folder = self._incident.directory / FOLDER
+            make_private_directory(str(folder))
+            (folder / TOLD).write_text(str(self._offset))
         return Served(self._incident.id, self._jobs, tuple(left))
 
     def follow(self) -> None:
@@ -201,6 +208,14 @@ class Server:
             ended.add(child)
         self._children -= ended
         return bool(ended)
+
+
+def is_over_and_told(incident: Incident) -> bool:
+    """Whether nothing is left to tell, without reading the record: a timer asks this of every incident there was."""
+    try:
+        return int((incident.directory / FOLDER / TOLD).read_text()) == os.stat(incident.journal.path).st_size
+    except (OSError, ValueError):
+        return False
 
 
 def _work(incident: Incident, claim: claims.Claim, job: Job) -> NoReturn:
