@@ -229,6 +229,7 @@ def _lab(options: argparse.Namespace) -> int:
     home = home_directory()
     try:
         if options.action == "down":
+            _tell_of_no_drill(home)
             stopped = lab.down(home)
             return _print({"up": False, **stopped._asdict()} if options.json else stopped.render())
         if options.action == "up":
@@ -241,6 +242,18 @@ def _lab(options: argparse.Namespace) -> int:
         return EXIT_CODES["done" if found.up else "failed"]
     except LabError as error:
         raise IncidentError(str(error)) from error
+
+
+def _tell_of_no_drill(home: Path) -> None:
+    """Whoever follows an incident of the lab has nobody to tell, and nothing to tell of, once that is down."""
+    from ansible_collections.hft.incident.plugins.module_utils import follower
+    from ansible_collections.hft.incident.plugins.module_utils.incident import list_incidents
+
+    from .metrics import nature
+
+    for incident in list_incidents(home):
+        if follower.follower_of(incident.directory) and nature(incident.journal.events()) == "drill":
+            follower.end(incident.directory)
 
 
 def _type_row(entry: IncidentType) -> dict[str, Any]:

@@ -21,9 +21,9 @@ from unittest.mock import patch
 from tests.lab.apart import own
 from tests.lab.waiting import wait_until
 
+from ansible_collections.hft.incident.plugins.module_utils import follower
 from ansible_collections.hft.incident.plugins.module_utils.chain import Event
 from ansible_collections.hft.incident.plugins.module_utils.errors import IncidentError
-from ansible_collections.hft.incident.plugins.module_utils.follower import end_all
 from ansible_collections.hft.incident.plugins.module_utils.incident import (
     Incident,
     State,
@@ -308,4 +308,5 @@ def stage(make: type[AnyStage], folder: Path) -> Iterator[AnyStage]:
         try:
             yield make(lab, scratch)
         finally:
-            end_all(lab.home)
+            for incident in list_incidents(lab.home):
+                follower.end(incident.directory)

@@ -83,6 +83,15 @@ def test_a_response_that_is_killed_goes_on_being_told_about(lab: ToldStage) -> N
     wait_until(lambda: ("status_page", "first") in told(ran), PATIENCE_S)
 
 
+def test_with_the_lab_goes_whoever_follows_its_incidents(lab: ToldStage) -> None:
+    lab.break_it()
+    ran = lab.wrapper("--until", "contain", exchange="binance")
+    assert follower_of(ran.incident.directory)
+    done = lab.start("hft-incident", "lab", "down")
+    done.communicate(timeout=PATIENCE_S)
+    wait_until(lambda: follower_of(ran.incident.directory) is None, PATIENCE_S)
+
+
 def test_a_rehearsal_tells_nobody(lab: ToldStage) -> None:
     lab.quoting()
     ran = lab.wrapper("--check", exchange="binance", confirmed="true")

@@ -17,9 +17,9 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+from ansible_collections.hft.incident.plugins.module_utils import follower
 from ansible_collections.hft.incident.plugins.module_utils.chain import Event
 from ansible_collections.hft.incident.plugins.module_utils.errors import EXIT_CODES, IncidentError, UsageError
-from ansible_collections.hft.incident.plugins.module_utils.follower import end_all
 from ansible_collections.hft.incident.plugins.module_utils.incident import find, home_directory, list_incidents
 
 from ..approval import approve
@@ -174,7 +174,8 @@ def _told_to_nobody(home: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        end_all(home)
+        for incident in list_incidents(home):
+            follower.end(incident.directory)
 
 
 def _new_home() -> Path:

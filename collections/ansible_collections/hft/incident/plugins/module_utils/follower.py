@@ -107,9 +107,8 @@ def start(directory: Path) -> bool:
     return True
 
 
-def end_all(home: Path) -> None:
-    """Ends whoever follows an incident under ``home``: of a drill that is over nobody is told any more."""
-    for lock in home.glob(f"inc-*/{FOLDER}/{LOCK}"):
-        if pid := follower_of(lock.parents[1]):
-            with suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, signal.SIGTERM)
+def end(directory: Path) -> None:
+    """Ends whoever follows the incident in ``directory``: of a drill that is over nobody is told any more."""
+    if pid := follower_of(directory):
+        with suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, signal.SIGTERM)
