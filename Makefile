@@ -9,7 +9,7 @@ BIN    := $(VENV)/bin
 # Ansible looks for its own commands on PATH.
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: help drill test lint sanity gates bench clean ssh-keygen
+.PHONY: help drill test lint sanity gates bench docs clean ssh-keygen
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST)
@@ -37,6 +37,10 @@ gates: $(VENV)/.sanity
 
 bench: $(VENV)/.test  ## the red button and the containment, against their floors and rivals
 	$(BIN)/python -m tests.benchmarks.bench
+
+docs: $(VENV)/.docs  ## the documentation, as a site that needs no network: build/site/index.html
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
+	$(BIN)/python -m pytest -p no:cacheprovider -m '' tests/packaging/test_docs.py
 
 # Approvals are signed with OpenSSH, which a bare container may not have.
 ssh-keygen:

@@ -6,11 +6,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from ansible_collections.hft.incident.plugins.module_utils.incident import TYPES
 from hft_incident.comms.policy import FILES, SEVERITIES, Policy, Row, rows, shipped
 
-from .text import Path, Pages, code, codes, page, plain, read, span, table, words
+from .text import NOTHING, Pages, code, codes, page, plain, read, span, table, words
 
 
 def pages() -> Pages:
@@ -34,7 +35,7 @@ def pages() -> Pages:
             "else stays.",
             "## Who is told what, and when",
             f"Times count from the opening of the incident. What comes more than {span(policy.late_after_s)} late is "
-            "late on the report. *Until*: updates end when it is contained, trades again (restored) or is resolved. "
+            "late on the report. *Until*: nothing more is told when it is contained, trades again (restored) or is resolved. "
             "*At once*: told as soon as it is so, whatever the rhythm.",
             *(part for severity in SEVERITIES for part in _severity(policy, severity)),
             "## Nobody answers",
@@ -72,9 +73,9 @@ def _severity(policy: Policy, severity: int) -> Iterator[str]:
                 alike.setdefault(row._replace(rules=(), wording=""), []).append(name)
     order = list(policy.audiences)
     cells = [
-        [f"**{words(row.audience)}**", _types(types), span(row.first_s),
-         span(row.every_s), row.until if row.every_s else "–", ", ".join(row.at_once) or "–", codes(row.channels),
-         code(row.gate) if row.gate else "–"]
+        [f"**{words(row.audience)}**", _types(types), span(row.first_s), span(row.every_s),
+         row.until if row.every_s or row.first_s else NOTHING, ", ".join(row.at_once) or NOTHING, codes(row.channels),
+         code(row.gate or "") or NOTHING]
         for row, types in sorted(alike.items(), key=lambda item: (order.index(item[0].audience), -len(item[1])))
     ]  # fmt: skip
     if cells:

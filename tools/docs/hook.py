@@ -10,7 +10,6 @@ from typing import Any
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
-
 from tools.docs.generated import pages
 
 PAGES = pages()

@@ -127,8 +127,8 @@ def _unplaced(plays: Sequence[Play], told: Mapping[str, Any]) -> Iterator[str]:
 
 
 def phase_of(play: Play) -> str:
-    """The first of its tags that is a phase."""
-    return next(tag for tag in play["tags"] if tag in PHASES)
+    """Its tag that is a phase."""
+    return next(phase for phase in PHASES if phase in play["tags"])
 
 
 def plays_of(plays: Sequence[Play]) -> Iterator[Play]:
@@ -155,7 +155,9 @@ def _steps(entries: Sequence[Mapping[str, Any]], depth: int) -> Iterator[str]:
     indent = "    " * depth
     for entry in entries:
         yield f"{indent}1. {plain(entry['name'])}{_module(entry)}{_condition(entry)}"
-        if used := variables_in({key: value for key, value in entry.items() if key not in ("block", "rescue", "always")}):
+        if used := variables_in(
+            {key: value for key, value in entry.items() if key not in ("block", "rescue", "always")}
+        ):
             links = ", ".join(f"[{code(name)}](../inventory.md#{name})" for name in used)
             yield f'{indent}    <span class="by">{links}</span>'
         yield from _steps(entry.get("block", ()), depth + 1)

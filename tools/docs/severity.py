@@ -26,7 +26,7 @@ def pages() -> Pages:
         for name, kind in rules.types.items()
     ]  # fmt: skip
     deciding = [
-        [f"SEV{rule.severity}", code(rule.name), " and ".join(code(one.text) for one in rule.conditions),
+        [f"SEV{rule.severity}", code(rule.name), " and ".join(code(f"{one.fact.name}: {one.text}") for one in rule.conditions),
          plain(rule.why)]
         for rule in sorted(rules.rules, key=lambda rule: rule.severity)
     ]  # fmt: skip

@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 COLLECTION = ROOT / "collections/ansible_collections/hft/incident"
 DATA = Path(__file__).parent
 
+NOTHING = "-"  #: in a cell
 #: By path in the site, the Markdown of each page.
 Pages = dict[str, str]
 
@@ -32,7 +33,10 @@ def read(path: Path) -> Any:
 
 def plain(text: Any) -> str:
     """Text that Markdown and HTML leave as it is, on one line."""
-    line = " ".join(str(text).split())
+    return _escaped(" ".join(str(text).split()))
+
+
+def _escaped(line: str) -> str:
     return re.sub(r"([\\`*_\[\]|#])", r"\\\1", html.escape(line, quote=False))
 
 
@@ -63,13 +67,13 @@ def page(title: str, *parts: str) -> str:
 
 
 def span(seconds: float | None) -> str:
-    """``at once``, ``90 s``, ``5 min``, ``4 h``; of None, a dash."""
+    """``at once``, ``90 s``, ``5 min``, ``4 h``, on one line; of None, nothing."""
     if seconds is None:
-        return "–"
+        return NOTHING
     for unit, size in (("h", 3600), ("min", 60)):
         if seconds >= size and seconds % size == 0:
-            return f"{seconds / size:g} {unit}"
-    return f"{seconds:g} s" if seconds else "at once"
+            return f"{seconds / size:g}&nbsp;{unit}"
+    return f"{seconds:g}&nbsp;s" if seconds else "at&nbsp;once"
 
 
 def words(name: str) -> str:
@@ -81,9 +85,9 @@ def documented(text: Any) -> str:
     """A line of Ansible's documentation as Markdown."""
     found, kept, line = [], 0, " ".join(str(text).split())
     for match in _ANSIBLE.finditer(line):
-        found += [plain(line[kept : match.start()]), _marked(match["how"], match["what"])]
+        found += [_escaped(line[kept : match.start()]), _marked(match["how"], match["what"])]
         kept = match.end()
-    return "".join([*found, plain(line[kept:])])
+    return "".join([*found, _escaped(line[kept:])])
 
 
 def _marked(how: str, what: str) -> str:

@@ -18,7 +18,7 @@ from ansible_collections.hft.incident.plugins.plugin_utils.door import FROM_INVE
 from hft_incident.comms.policy import FILES as COMMUNICATIONS
 
 from .playbooks import plays_of, ready, variables_in
-from .text import DATA, ROOT, Pages, block, code, codes, page, plain, read, table, words
+from .text import DATA, NOTHING, ROOT, Pages, block, code, codes, page, plain, read, table, words
 
 LAB = ROOT / "inventory/lab"
 EXAMPLE = ROOT / "inventory/production.example"
@@ -79,7 +79,7 @@ def meanings() -> Mapping[str, Mapping[str, str]]:
 
 def pages() -> Pages:
     means = meanings()
-    known = {name: use for name, use in sorted(uses().items(), key=lambda item: list(means).index(item[0]))}
+    known = dict(sorted(uses().items(), key=lambda item: list(means).index(item[0])))
     files = dict.fromkeys(use.file for use in known.values() if use.file)
     return {
         "inventory.md": page(
@@ -114,20 +114,18 @@ def _table(found: list[Use], means: Mapping[str, Mapping[str, str]]) -> str:
     rows = [
         [f'<a id="{use.name}"></a>{code(use.name)}', plain(means[use.name]["means"]),
          means[use.name].get("unit") or ("s" if use.name.endswith("_s") else ""),
-         _value(use.lab, "by the lab"), _value(use.example, "–"), _readers(use)]
+         _value(use.lab, "by the lab"), _value(use.example, "below"), _readers(use)]
         for use in found
     ]  # fmt: skip
     return table(["Variable", "Means", "Unit", "Lab", "Example", "Read by"], rows)
 
 
-def _value(value: Any, otherwise: str) -> str:
-    """Short ones as they are; of longer ones and of templates only that there is one."""
+def _value(value: Any, longer: str) -> str:
+    """Short ones as they are; of those that are longer, or found out by a template, where they are."""
     if value is None:
-        return "–"
-    if isinstance(value, str) and "{{" in value:
-        return otherwise if "lookup" in value or "hft_lab" in value else code(value)
+        return NOTHING
     text = value if isinstance(value, str) else json.dumps(value)
-    return code(text) if len(text) <= _SHORT else "below" if otherwise == "–" else "its own"
+    return code(text) if len(text) <= _SHORT and "hft_lab" not in text else longer
 
 
 def _readers(use: Use) -> str:
