@@ -55,13 +55,23 @@ def test_the_runbook_has_the_section_of_every_type_and_speaks_of_phases_that_the
 def test_a_playbook_is_there_with_every_step_in_its_phase(entry: IncidentType, pages: Mapping[str, str]) -> None:
     text = pages[f"playbooks/{entry.name}.md"]
     phases = {part.partition("\n")[0].lower(): part for part in text.split("\n## ")[1:]}
-    plays = list(playbooks.plays_of(read(entry.playbook)))
-    assert len(plays) > len(PHASES)
-    for play in plays:
+    for play in playbooks.plays_of(read(entry.playbook)):
         for task in _tasks(play["tasks"]):
             assert plain(task["name"]) in phases[playbooks.phase_of(play)]
             if (module := playbooks.module_of(task) or "").startswith(playbooks.OURS):
                 assert f"../modules/{module.removeprefix(playbooks.OURS)}.md" in phases[playbooks.phase_of(play)]
+
+
+@pytest.mark.parametrize("entry", playbooks.ready(), ids=lambda entry: entry.name)
+def test_a_playbook_is_there_with_everything_that_has_a_name(entry: IncidentType, pages: Mapping[str, str]) -> None:
+    """Found by its text alone, in the playbook and in the files that it imports."""
+    text = entry.playbook.read_text(encoding="utf-8")
+    imported = re.findall(r"import_playbook: (\S+)", text)
+    assert imported
+    texts = [text, *((entry.playbook.parent / name).read_text(encoding="utf-8") for name in imported)]
+    for name in re.findall(r'- name: "?([^"\n]+)', "".join(texts)):
+        _phase, _colon, title = name.rpartition(": ")
+        assert plain(title).lower() in pages[f"playbooks/{entry.name}.md"].lower()
 
 
 def _tasks(entries: Sequence[playbooks.Play]) -> Iterator[playbooks.Play]:

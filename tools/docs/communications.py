@@ -35,8 +35,8 @@ def pages() -> Pages:
             "else stays.",
             "## Who is told what, and when",
             f"Times count from the opening of the incident. What comes more than {span(policy.late_after_s)} late is "
-            "late on the report. *Until*: nothing more is told when it is contained, trades again (restored) or is resolved. "
-            "*At once*: told as soon as it is so, whatever the rhythm.",
+            "late on the report. *Until*: nothing more is told when it is contained, trades again (restored) or is "
+            "resolved. *At once*: told as soon as it is so, whatever the rhythm.",
             *(part for severity in SEVERITIES for part in _severity(policy, severity)),
             "## Nobody answers",
             f"At {' and '.join(f'SEV{one}' for one in ladder.severities)}, until somebody has said `hft-incident ack "

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.hft.incident.plugins.module_utils.severity import Fact, respond_within_s
+from ansible_collections.hft.incident.plugins.module_utils.severity import Fact, Rule, respond_within_s
 from ansible_collections.hft.incident.plugins.module_utils.severity_rules import load
 
 from .text import Pages, code, codes, page, plain, span, table, words
@@ -26,10 +26,9 @@ def pages() -> Pages:
         for name, kind in rules.types.items()
     ]  # fmt: skip
     deciding = [
-        [f"SEV{rule.severity}", code(rule.name), " and ".join(code(f"{one.fact.name}: {one.text}") for one in rule.conditions),
-         plain(rule.why)]
+        [f"SEV{rule.severity}", code(rule.name), _conditions(rule), plain(rule.why)]
         for rule in sorted(rules.rules, key=lambda rule: rule.severity)
-    ]  # fmt: skip
+    ]
     facts = [[code(fact.name), _scale(fact), plain(fact.help)] for fact in rules.facts.values()]
     return {
         "severity.md": page(
@@ -56,6 +55,10 @@ def pages() -> Pages:
             table(["Fact", "From harmless to worst", "Means"], facts),
         )
     }
+
+
+def _conditions(rule: Rule) -> str:
+    return " and ".join(code(f"{one.fact.name}: {one.text}") for one in rule.conditions)
 
 
 def _scale(fact: Fact) -> str:
