@@ -56,7 +56,7 @@ def test_a_playbook_is_there_with_every_step_in_its_phase(entry: IncidentType, p
     text = pages[f"playbooks/{entry.name}.md"]
     phases = {part.partition("\n")[0].lower(): part for part in text.split("\n## ")[1:]}
     for play in playbooks.plays_of(read(entry.playbook)):
-        for task in _tasks(play["tasks"]):
+        for task in _tasks(playbooks.tasks_of(play)):
             assert plain(task["name"]) in phases[playbooks.phase_of(play)]
             if (module := playbooks.module_of(task) or "").startswith(playbooks.OURS):
                 assert f"../modules/{module.removeprefix(playbooks.OURS)}.md" in phases[playbooks.phase_of(play)]

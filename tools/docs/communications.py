@@ -9,7 +9,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ansible_collections.hft.incident.plugins.module_utils.incident import TYPES
-from hft_incident.comms.policy import FILES, SEVERITIES, Policy, Row, rows, shipped
+from hft_incident.comms.policy import SEVERITIES, Policy, Row, rows
+from hft_incident.comms.policy_reading import FILES, shipped
 
 from .text import NOTHING, Pages, code, codes, page, plain, read, span, table, words
 

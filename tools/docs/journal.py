@@ -14,12 +14,13 @@ from typing import Any
 from hft_incident import sentences
 from hft_incident.report_sections import KEY_KINDS
 
-from .text import DATA, Pages, code, codes, page, plain, read, table
+from .text import DATA, Pages, block, code, codes, page, plain, read, table
 
-HEADING = "phase.entered"  #: has no sentence: it is the heading above others
+HEADING = "phase.entered"  #: has no sentence of its own: it is the heading above others
 EXAMPLE = """\
-{"actor": "oncall@jumphost", "at": "2026-11-23T10:00:00.000000Z", "data": {"real": true, "because": "…"},
- "hash": "…", "kind": "alarm.judged", "prev": "…", "seq": 7}"""
+{"seq": 7, "at": "2026-11-23T10:00:00.000000Z", "actor": "oncall@jumphost",
+ "kind": "alarm.judged", "data": {"real": true, "because": "…"},
+ "prev": "…", "hash": "…"}"""
 
 
 def kinds() -> list[str]:
@@ -30,16 +31,15 @@ def pages() -> Pages:
     means: Mapping[str, str] = read(DATA / "events.yml")
     fields = told_from()
     rows = [
-        [code(kind), plain(means[kind]) + (" ★" if kind in KEY_KINDS else ""), codes(fields.get(kind, ()))]
-        for kind in kinds()
+        [code(kind), plain(means[kind]) + (" ★" if kind in KEY_KINDS else ""), codes(fields[kind])] for kind in kinds()
     ]
     return {
         "journal.md": page(
             "The journal",
             "The journal *is* the incident. Severity, phase, what is contained, who approved, which notice is due: all "
             "of it is derived by reading one file, `$HFT_INCIDENT_HOME/<incident>/journal.jsonl`, one JSON object a "
-            "line:",
-            block_of(EXAMPLE),
+            "line, shown here on three:",
+            block(EXAMPLE, "json"),
             table(
                 ["Field", "Is"],
                 [
@@ -63,10 +63,6 @@ def pages() -> Pages:
     }
 
 
-def block_of(text: str) -> str:
-    return f"```json\n{text}\n```"
-
-
 def told_from() -> dict[str, list[str]]:
     """By kind, the fields of its data that its sentence reads, as the source of the sentences has it."""
     tree = ast.parse(inspect.getsource(sentences))
@@ -79,7 +75,7 @@ def told_from() -> dict[str, list[str]]:
     if not isinstance(written, ast.Dict):
         raise TypeError("SENTENCES is written out as a mapping no more: this reads its source")
     pairs = ((ast.literal_eval(key), value) for key, value in zip(written.keys, written.values, strict=True) if key)
-    return {kind: list(dict.fromkeys(_fields(value, functions))) for kind, value in pairs}
+    return {HEADING: ["phase", "play"], **{kind: sorted(set(_fields(value, functions))) for kind, value in pairs}}
 
 
 def _fields(node: ast.AST, functions: Mapping[str, ast.FunctionDef]) -> Iterator[str]:

@@ -62,7 +62,10 @@ def _page(name: str, found: Doc) -> str:
         "## Options",
         table(["Option", "Is", "Means"], _options(doc.get("options") or {})) if doc.get("options") else "None.",
         "## How it behaves",
-        table(["", "", ""], [[code(what), str(how["support"]), _text(how)] for what, how in doc["attributes"].items()]),
+        table(
+            ["Mode", "Support", "Means"],
+            [[code(what), str(how["support"]), _text(how)] for what, how in doc["attributes"].items()],
+        ),
         "## Examples",
         block(found["examples"], "yaml"),
         "## What it returns",

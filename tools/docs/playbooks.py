@@ -57,8 +57,8 @@ def pages() -> Pages:
         "One for each type of incident. Read from top to bottom, a playbook is what will happen; these pages are made "
         "from the playbooks themselves, with the steps of the runbook that they took the place of.",
         table(["Incident", "When", "Runbook", "Command"], rows),
-        "Whatever the type: **stopping needs nobody**. No phase before *recover* waits for a person, and nothing after "
-        "it opens anything before the people that a gate asks for have signed.",
+        "Whatever the type: **stopping needs nobody**, and nothing is opened again before the people that a gate asks "
+        "for have signed.",
     )
     return made
 
@@ -148,7 +148,12 @@ def _play(play: Play) -> str:
     where = "" if hosts == "localhost" else f" *on {plain(hosts)}*"
     shared = f" *(the same for every incident: {code(play['shared'])})*" if "shared" in play else ""
     head = f"**{plain(title[:1].upper() + title[1:])}**{where}{_condition(play)}{shared}"
-    return "\n".join([head, "", *_steps(play["tasks"], 0)])
+    return "\n".join([head, "", *_steps(tasks_of(play), 0)])
+
+
+def tasks_of(play: Play) -> list[Mapping[str, Any]]:
+    """Its tasks and blocks, in the order in which they are done."""
+    return [task for section in ("pre_tasks", "tasks", "post_tasks") for task in play.get(section, ())]
 
 
 def _steps(entries: Sequence[Mapping[str, Any]], depth: int) -> Iterator[str]:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from ansible_collections.hft.incident.plugins.module_utils.severity_rules import FILES as SEVERITY
 from ansible_collections.hft.incident.plugins.plugin_utils.door import FROM_INVENTORY
-from hft_incident.comms.policy import FILES as COMMUNICATIONS
+from hft_incident.comms.policy_reading import FILES as COMMUNICATIONS
 
 from .playbooks import plays_of, ready, variables_in
 from .text import DATA, NOTHING, ROOT, Pages, block, code, codes, page, plain, read, table, words
