@@ -12,6 +12,7 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from ansible_collections.hft.incident.plugins.module_utils.run_lock import acqui
 from hft_incident.comms import claims
 from hft_incident.comms.policy_check import findings
 from hft_incident.comms.policy_reading import load
-from hft_incident.comms.server import is_over_and_told
+from hft_incident.comms.server import Server, is_over_and_told
 from hft_incident.lab.sink_handle import Arrival
 
 
@@ -467,6 +468,22 @@ def test_a_follower_stays_while_somebody_may_have_to_be_told_and_ends_when_all_a
     assert {data["audience"] for data in of_kind(incident, "notice.sent") if data["kind"] == "resolved"} >= {
         "on_call", "trading_desk", "incident_team", "management"
     }  # fmt: skip
+
+
+def test_what_is_past_or_in_hand_keeps_nobody_busy(stage: CommsStage) -> None:
+    """A retry that is long over, a notice that another server is sending: looked at again in a moment, not at once."""
+    incident = stage.opened(scale=1)
+    served(stage, incident)
+    incident.journal.append("war_room.failed", {"error": "no answer", "retry_at": "2026-01-01T00:00:00.000000Z"})
+    incident.journal.append("kill.verified", {"venues": [{"name": "binance", "verdict": "clear"}]})
+    claim = claims.take(incident.directory, "trading_desk.contained@desk")
+    assert claim is not None
+    server = Server(incident)
+    began = datetime.now(UTC)
+    server.serve()
+    claim.release()
+    assert server.looks_again_at
+    assert server.looks_again_at > began
 
 
 def test_with_nowhere_to_tell_it_a_follower_stays_only_as_long_as_somebody_works(stage: CommsStage) -> None:

@@ -58,13 +58,14 @@ class Served(NamedTuple):
 
 
 class Server:
-    """One incident's server. Not for threads: it forks."""
+    """One incident's server, which ``looks_again_at`` it by itself even where nothing happens. Not for threads: it
+    forks."""
 
     def __init__(self, incident: Incident) -> None:
         self._incident = incident
         self._offset = 0
         self._events: list[Event] = []
-        self._wake: datetime | None = None
+        self.looks_again_at: datetime | None = None
         self._children: set[int] = set()
         self._tried: set[str] | None = None
         self._asked_at: datetime | None = None
@@ -107,10 +108,10 @@ class Server:
         jobs = jobs_of(situation)
         fresh = [job for job in jobs if self._tried is None or job.name not in self._tried]
         begun = [self._begin(job) for job in fresh if job.is_quick or len(self._children) < MOST_AT_ONCE]
-        ahead = next_due(self._events, situation.now, HORIZON)
-        # Jobs that were due are looked at again soon: another server may have one in hand, and die.
+        # What is due by now is begun or in somebody's hands, who may die: it is looked at again soon, and not at once.
         soon = situation.now + timedelta(seconds=1 if jobs else HORIZON.total_seconds())
-        self._wake = min(at for at in (ahead, soon, *wakes_of(situation)) if at is not None)
+        times = (next_due(self._events, situation.now, HORIZON), *wakes_of(situation))
+        self.looks_again_at = min([soon, *(at for at in times if at and at > situation.now)])
         return any(begun)
 
     def _begin(self, job: Job) -> bool:
@@ -183,7 +184,7 @@ class Server:
         return bool(fresh)
 
     def _is_time(self) -> bool:
-        return self._wake is None or datetime.now(UTC) >= self._wake
+        return self.looks_again_at is None or datetime.now(UTC) >= self.looks_again_at
 
     def _grew(self) -> bool:
         try:
