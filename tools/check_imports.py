@@ -59,12 +59,19 @@ LAYERS = (
         ("hft_incident", UTILS, "apprise", "jinja2", "requests", "slack_sdk"),
     ),
     Layer("the drill", ("hft_incident.drill",), ("hft_incident", UTILS, "rich")),
+    Layer("the doctor", ("hft_incident.doctor",), ("hft_incident", UTILS, "ansible", "packaging")),
     Layer("the invitation to the review", ("hft_incident.review_invitation",), ("hft_incident", UTILS, "icalendar")),
     Layer(
         "the wrapper",
         ("hft_incident",),
         ("hft_incident", UTILS, "ansible", "ansible_runner", "jinja2", "rich", "yaml"),
-        but=("hft_incident.lab", "hft_incident.drill", "hft_incident.comms", "hft_incident.review_invitation"),
+        but=(
+            "hft_incident.lab",
+            "hft_incident.drill",
+            "hft_incident.comms",
+            "hft_incident.doctor",
+            "hft_incident.review_invitation",
+        ),
     ),
 )
 #: The command line may start the lab and the drill; nothing else of the product knows that they exist.

@@ -31,6 +31,7 @@ COMMANDS = {
     "actions": "the action items that people wrote into the report, as issues: JSON or CSV",
     "metrics": "how long it took to detect, contain, restore …: over all incidents, drills apart",
     "approve": "one person's signed approval, where an incident waits for it",
+    "doctor": "can this machine do its job right now? Each check a line, with its mend",
     "verify": "whether the record of an incident is as it was written",
 }
 

@@ -193,6 +193,14 @@ def _follow(options: argparse.Namespace) -> int:
     return _print({"id": incident.id, "outcome": "done"} if options.json else [f"{incident.id}: over, all are told"])
 
 
+def _doctor(options: argparse.Namespace) -> int:
+    from .doctor.examination import diagnose
+
+    found = diagnose(options.inventory, timeout=options.timeout)
+    _print(found.to_json() if options.json else map(record.plain, found.lines()))
+    return EXIT_CODES[found.outcome]
+
+
 def _ack(options: argparse.Namespace) -> int:
     from .roles import acknowledge
 
@@ -416,6 +424,13 @@ def _declare_comms(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _declare_doctor(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-i", "--inventory", metavar="INVENTORY", help="whose site is looked at; default: as `run`")
+    parser.add_argument(
+        "--timeout", metavar="S", type=_seconds, default=30.0, help="for all checks together; default: %(default)g"
+    )
+
+
 def _declare_ack(parser: argparse.ArgumentParser) -> None:
     _declare_incident(parser)
     parser.add_argument("--by", metavar="NAME", help="who has it; default: you, as user@host")
@@ -557,6 +572,14 @@ _COMMANDS: Mapping[str, Command] = {
         f"hft-incident approve {_INCIDENT} resume_trading --key ~/.ssh/id_ed25519",
         _declare_approve,
         _approve,
+    ),
+    "doctor": Command(
+        "Can this machine do its job right now? Every check is a line: ok, warn, BAD or unknown, and the mend where\n"
+        "one is needed. It reads only: no order, no host and no record is touched, no message is sent. Exit 0: all is\n"
+        "well, or there are warnings; 3: something is BAD or unknown.",
+        "hft-incident doctor -i /etc/hft-incident/inventory",
+        _declare_doctor,
+        _doctor,
     ),
     "verify": Command(
         "Whether an incident's record and evidence are as they were written: exit 0 intact, 1 altered, 3 torn.",

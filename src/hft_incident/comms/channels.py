@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from ansible_collections.hft.incident.plugins.module_utils.redaction import scrub_text
@@ -48,6 +48,21 @@ def take_way_out(site: Site) -> None:
     os.environ.update({**proxy, **trust, **({"NO_PROXY": here} if proxy else {})})
 
 
+def services(site: Site, channel: str) -> Iterator[tuple[str, Any]]:
+    """Each URL of an apprise channel, resolved, and what would deliver to it; nothing is sent. Raises DeliveryError."""
+    import apprise
+
+    for number, reference in enumerate(site.channels[channel], 1):
+        try:
+            url = resolve(reference, f"channel {channel}, URL {number}").reveal()
+        except SecretError as error:
+            raise DeliveryError(str(error), doubtful=False) from None
+        service = apprise.Apprise.instantiate(url, asset=_asset(), suppress_exceptions=True)
+        if service is None:
+            raise DeliveryError(f"channel {channel}, URL {number}: not an apprise URL", doubtful=False)
+        yield url, service
+
+
 def send(site: Site, channel: str, message: Message, *, again: bool) -> None:
     """Delivers it to every URL of an apprise channel. ``again``: an earlier attempt may have arrived.
 
@@ -55,17 +70,9 @@ def send(site: Site, channel: str, message: Message, *, again: bool) -> None:
     """
     import apprise  # a tenth of a second, which only who sends has to spend
 
-    sender = apprise.Apprise(asset=apprise.AppriseAsset(app_id="hft-incident", app_desc="", image_url_mask=None))
-    secrets = []
-    for number, reference in enumerate(site.channels[channel], 1):
-        try:
-            url = resolve(reference, f"channel {channel}, URL {number}").reveal()
-        except SecretError as error:
-            raise DeliveryError(str(error), doubtful=False) from None
+    sender, secrets = apprise.Apprise(asset=_asset()), []
+    for url, service in services(site, channel):
         secrets.append(url)
-        service = apprise.Apprise.instantiate(url, asset=sender.asset, suppress_exceptions=True)
-        if service is None:
-            raise DeliveryError(f"channel {channel}, URL {number}: not an apprise URL", doubtful=False)
         if not _KNOWS_REPEATS.get(service.__class__.__name__, _no_key)(service, message) and again:
             message = message._replace(text=message.text + REPEATED)
         sender.add(service)
@@ -78,6 +85,12 @@ def send(site: Site, channel: str, message: Message, *, again: bool) -> None:
         )
     if not ok:
         raise complaints.error()
+
+
+def _asset() -> Any:
+    import apprise
+
+    return apprise.AppriseAsset(app_id="hft-incident", app_desc="", image_url_mask=None)
 
 
 def _no_key(_service: Any, _message: Message) -> bool:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import re
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from .deadline import Deadline
@@ -112,16 +112,16 @@ def unmet_assertions(state: UnitState) -> list[str]:
     """The ``AssertPathExists=`` lines of the unit's files that forbid a start now; none where they cannot be read."""
     return [
         line
-        for line, path, wanted in _path_assertions(state.unit_files)
+        for line, path, wanted in path_assertions(_lines(state.unit_files))
         # As systemd looks: a link counts as what it points to.
         if os.path.exists(path) is not wanted
     ]
 
 
-def _path_assertions(files: tuple[str, ...]) -> list[tuple[str, str, bool]]:
-    """(the line, the path, whether it must exist)."""
+def path_assertions(lines: Iterable[str]) -> list[tuple[str, str, bool]]:
+    """What the lines of a unit's files, one after the other, demand: (the line, the path, whether it must exist)."""
     found: list[tuple[str, str, bool]] = []
-    for line in _lines(files):
+    for line in lines:
         key, _sign, value = line.partition("=")
         if key.strip() != "AssertPathExists":
             continue
