@@ -92,6 +92,8 @@ def _environment() -> dict[str, str]:
         "ANSIBLE_PIPELINING": "True",
         "ANSIBLE_TIMEOUT": str(CONNECT_S),
         "ANSIBLE_FORKS": "25",
+        # Or Ansible warns, goes on without hosts and calls that a success.
+        "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "True",
     }
 
 

@@ -46,7 +46,7 @@ def _signers(gates: Any, path: str) -> Iterator[Finding]:
     yield from _shared_keys(signers, path)
     asked = [gate for entry in CATALOG.values() if entry.is_ready for gate in gates_of(entry)]
     for gate in dict.fromkeys([*asked, *gates]):
-        yield _gate(gate, gates, signers, path)
+        yield gate_finding(gate, gates, signers)
 
 
 def _shared_keys(signers: Signers, path: str) -> Iterator[Finding]:
@@ -60,7 +60,8 @@ def _shared_keys(signers: Signers, path: str) -> Iterator[Finding]:
             yield Finding("approvals", "", BAD, says, f"each person makes a key of their own (ssh-keygen); {path}")
 
 
-def _gate(gate: str, gates: Mapping[str, Any], signers: Signers, path: str) -> Finding:
+def gate_finding(gate: str, gates: Mapping[str, Any], signers: Signers) -> Finding:
+    """Whether enough people could open it, were they all here."""
     try:
         policy = policy_of(gates, gate)
     except UsageError as error:
@@ -68,7 +69,7 @@ def _gate(gate: str, gates: Mapping[str, Any], signers: Signers, path: str) -> F
     people = signers.persons(policy.groups)
     groups = " or ".join(policy.groups)
     says = f"asks for {policy.people} of {groups}; there are {len(people)}: {', '.join(people) or 'nobody'}"
-    mend = f"add people of {groups} to {path}"
+    mend = f"add people of {groups} to {signers.path}"
     if len(people) < policy.people:
         return Finding("gate", gate, BAD, f"can never be passed: {says}", mend)
     if len(people) == policy.people:

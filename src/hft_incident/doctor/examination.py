@@ -48,17 +48,20 @@ def diagnose(given: str | None = None, *, home: Path | None = None, timeout: flo
 
     ``timeout`` in seconds bounds it all. Raises UsageError where a named inventory is not there.
     """
-    started, deadline = time.monotonic(), Deadline(timeout)
-    where = home or home_directory()
-    sources, early = _sources(given, where)
-    path, settings, found = _venues(given, sources)
-    site = Site(where, sources, path, settings, deadline)
-    told = answers({name: partial(examine, site) for name, examine in SUBJECTS.items()}, deadline)
-    findings = [*early, *found]
+    started = time.monotonic()
+    site, findings = site_of(given, home or home_directory(), Deadline(timeout))
+    told = answers({name: partial(examine, site) for name, examine in SUBJECTS.items()}, site.deadline)
     for name, answer in told.items():
         missing = Finding(name, "", UNKNOWN, answer.error or "no answer", "ask again; with --timeout, give more time")
         findings += [missing] if answer.value is None else answer.value
     return Diagnosis(tuple(findings), time.monotonic() - started)
+
+
+def site_of(given: str | None, home: Path, deadline: Deadline) -> tuple[Site, list[Finding]]:
+    """What all checks look at, and what was wrong with finding it. Raises UsageError as ``diagnose``."""
+    sources, findings = _sources(given, home)
+    path, settings, found = _venues(given, sources)
+    return Site(home, sources, path, settings, deadline), [*findings, *found]
 
 
 def _sources(given: str | None, home: Path) -> tuple[tuple[str, ...], list[Finding]]:

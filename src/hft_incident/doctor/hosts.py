@@ -51,7 +51,7 @@ def _shell(shell: Told, name: str, hold_file: str) -> Iterator[Finding]:
     except (ValueError, IndexError):
         yield Finding("unit", name, UNKNOWN, f"its answer is no answer: {shell.why}", "try it by hand: systemctl cat")
         return
-    yield clock.finding(name, clock.Reading(shell.started_at, moment, shell.ended_at))
+    yield clock.finding(f"of host {name}", clock.Reading(shell.started_at, moment, shell.ended_at))
     yield _unit(lines[1:], name, hold_file)
 
 

@@ -9,14 +9,18 @@ from __future__ import annotations
 import socket
 import ssl
 from collections.abc import Iterator
+from itertools import chain
 from urllib.parse import urlsplit
 
-from ansible_collections.hft.incident.plugins.module_utils.errors import UsageError
+from ansible_collections.hft.incident.plugins.module_utils.errors import IncidentError, UsageError
 from ansible_collections.hft.incident.plugins.module_utils.severity_rules import load as severity_rules
+from ansible_collections.hft.incident.plugins.module_utils.ssh_signature import read_signers
 
 from ..comms.channels import DeliveryError, services
+from ..comms.disclosure import signers_of
 from ..comms.policy import Policy, load
 from ..comms.policy_check import findings
+from .approvals import gate_finding
 from .findings import BAD, OK, WARN, Finding
 from .secrets import fault
 from .site import Site
@@ -37,7 +41,8 @@ def messages(site: Site) -> list[Finding]:
         policy = load(site.sources)
     except UsageError as error:
         return [Finding("messages", "", BAD, str(error), "mend that file: nobody is told anything without it")]
-    return [*_rules(policy), *_channels(policy), *_secrets(policy), *_way_out(policy, site)]
+    told = (_rules(policy), _disclosure(policy, site), _channels(policy), _secrets(policy), _way_out(policy, site))
+    return list(chain.from_iterable(told))
 
 
 def _rules(policy: Policy) -> Iterator[Finding]:
@@ -52,6 +57,23 @@ def _rules(policy: Policy) -> Iterator[Finding]:
         yield Finding("messages", "", WARN, f"lead nowhere, nobody is told: {', '.join(nowhere)}", mend)
     elif not found:
         yield Finding("messages", "", OK, f"everybody is told; rules from {', '.join(policy.sources)}")
+
+
+def _disclosure(policy: Policy, site: Site) -> Iterator[Finding]:
+    """Who may allow that something is told in public: where nobody can, nothing is, which is safe and may be late."""
+    path = signers_of(policy.site.allowed_signers, site.sources)
+    if path is None:
+        mend = "name allowed_signers in communications.yml, or have allowed_signers.txt beside the inventory"
+        yield Finding("gate", ", ".join(policy.gates), WARN, "nobody may open it: no file says who may", mend)
+        return
+    try:
+        signers = read_signers(path)
+    except IncidentError as error:
+        yield Finding("gate", ", ".join(policy.gates), WARN, str(error), "mend that file")
+        return
+    for gate in policy.gates:
+        found = gate_finding(gate, policy.gates, signers)
+        yield found._replace(verdict=WARN) if found.verdict == BAD else found
 
 
 def _channels(policy: Policy) -> Iterator[Finding]:
@@ -92,7 +114,7 @@ def _way_out(policy: Policy, site: Site) -> Iterator[Finding]:
             ssl.create_default_context(cafile=policy.site.ca_file)
             yield Finding("way out", "ca_file", OK, policy.site.ca_file)
         except (OSError, ssl.SSLError) as error:
-            says = f"{policy.site.ca_file}: {error.strerror or 'no certificate in it'}"
+            says = f"{policy.site.ca_file}: {(error.strerror or 'no certificate in it').lower()}"
             yield Finding("way out", "ca_file", BAD, says, "put the proxy's authority there, as PEM")
     if policy.site.proxy:
         yield _proxy(policy.site.proxy, site)
