@@ -32,6 +32,7 @@ COMMANDS = {
     "metrics": "how long it took to detect, contain, restore …: over all incidents, drills apart",
     "approve": "one person's signed approval, where an incident waits for it",
     "doctor": "can this machine do its job right now? Each check a line, with its mend",
+    "completion": "the script that completes all this in bash, zsh or fish",
     "verify": "whether the record of an incident is as it was written",
 }
 
@@ -40,7 +41,7 @@ HELP = f"""usage: hft-incident COMMAND [ARGUMENT …]
 One command per trading incident: the money safe in seconds, the evidence kept, trading resumed only when proven safe.
 
 commands:
-{chr(10).join(f"  {name:<9} {does}" for name, does in COMMANDS.items())}
+{chr(10).join(f"  {name:<10} {does}" for name, does in COMMANDS.items())}
 
 options:
   -h, --help  this text; `hft-incident COMMAND --help` for one command

@@ -41,6 +41,10 @@ def run_command(name: str, arguments: Sequence[str]) -> int:
     if name == DRILL:
         code: int = import_module("hft_incident.drill").main(list(arguments))
         return code
+    return _COMMANDS[name].run(_parser_of(name).parse_args(arguments))
+
+
+def _parser_of(name: str) -> argparse.ArgumentParser:
     command = _COMMANDS[name]
     parser = _Parser(
         prog=f"hft-incident {name}",
@@ -51,7 +55,19 @@ def run_command(name: str, arguments: Sequence[str]) -> int:
     )
     command.declare(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object on standard output")
-    return command.run(parser.parse_args(arguments))
+    return parser
+
+
+def parser_of(name: str) -> argparse.ArgumentParser:
+    """What a command takes, also of those that have their own way in."""
+    if name == "kill":
+        from .red_button import parser
+
+        return parser()
+    if name == DRILL:
+        found: argparse.ArgumentParser = import_module("hft_incident.drill").parser()
+        return found
+    return _parser_of(name)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -191,6 +207,15 @@ def _follow(options: argparse.Namespace) -> int:
     incident = find(options.incident)
     Server(incident).follow()
     return _print({"id": incident.id, "outcome": "done"} if options.json else [f"{incident.id}: over, all are told"])
+
+
+def _completion(options: argparse.Namespace) -> int:
+    from . import completion
+
+    if options.shell in completion.SCRIPTS:
+        completion.write_script(options.shell)
+        return EXIT_CODES["done"]
+    return _print(completion.answer(options.words, parser_of))
 
 
 def _doctor(options: argparse.Namespace) -> int:
@@ -424,6 +449,15 @@ def _declare_comms(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _declare_completion(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "shell",
+        choices=("bash", "zsh", "fish", "words"),
+        help="whose script to print; words: what could stand there next, which those scripts ask",
+    )
+    parser.add_argument("words", metavar="=WORD", nargs="*", help="what was typed after `hft-incident`, each behind =")
+
+
 def _declare_doctor(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-i", "--inventory", metavar="INVENTORY", help="whose site is looked at; default: as `run`")
     parser.add_argument(
@@ -580,6 +614,15 @@ _COMMANDS: Mapping[str, Command] = {
         "hft-incident doctor -i /etc/hft-incident/inventory",
         _declare_doctor,
         _doctor,
+    ),
+    "completion": Command(
+        "Completion for your shell: commands and options from the commands' own parsers, incidents, gates and venues\n"
+        "from the record and the inventory.",
+        "hft-incident completion bash > /etc/bash_completion.d/hft-incident\n"
+        "  source <(hft-incident completion zsh)\n"
+        "  hft-incident completion fish > ~/.config/fish/completions/hft-incident.fish",
+        _declare_completion,
+        _completion,
     ),
     "verify": Command(
         "Whether an incident's record and evidence are as they were written: exit 0 intact, 1 altered, 3 torn.",

@@ -113,7 +113,7 @@ def the(findings: list[Finding], check: str, verdict: str) -> Finding:
 def test_a_whole_jumphost_is_ready_and_nothing_was_touched(jumphost: Jumphost, lab: Lab) -> None:
     lab.sinks.forget()
     environment = {**os.environ, "HFT_INCIDENT_HOME": str(jumphost.home)}
-    words = [Path(sys.executable).parent / "hft-incident", "doctor", "-i", jumphost.inventory, "--json"]
+    words = [str(Path(sys.executable).parent / "hft-incident"), "doctor", "-i", str(jumphost.inventory), "--json"]
     done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
     told = json.loads(done.stdout)
     assert done.returncode == 0, done.stdout
@@ -197,7 +197,7 @@ BROKEN: Mapping[str, tuple[str, Break, tuple[str, str], str, str]] = {
         ("trading system", WARN), "only venues can be stopped", "list them",
     ),
     "an inventory that cannot be read": (
-        "inventory", lambda j: (j.inventory / "hosts.yml").write_text(NO_YAML), ("inventory", BAD), "", "ansible-inventory",
+        "inventory", lambda j: (j.inventory / "hosts.yml").write_text(NO_YAML), ("inventory", BAD), "parse", "--list",
     ),
     "two truths": (
         "inventory",
@@ -277,7 +277,7 @@ BROKEN: Mapping[str, tuple[str, Break, tuple[str, str], str, str]] = {
         "messages", lambda j: j.messages(ca_file="/nowhere.pem"), ("way out", BAD), "no such file", "as PEM",
     ),
     "a state folder that is no folder": (
-        "state", lambda j: (j.home.rmdir(), j.home.write_text("")), ("state", BAD), "cannot be written", "install -d",
+        "state", lambda j: no_folder(j), ("state", BAD), "cannot be written", "install -d",
     ),
     "a state folder that others can read": (
         "state", lambda j: j.home.chmod(0o755), ("state", WARN), "open to others", "chmod 700",
@@ -293,6 +293,11 @@ BROKEN: Mapping[str, tuple[str, Break, tuple[str, str], str, str]] = {
         "hft-incident resume inc-",
     ),
 }  # fmt: skip
+
+
+def no_folder(jumphost: Jumphost) -> None:
+    jumphost.home.rmdir()
+    jumphost.home.write_text("")
 
 
 def opened(jumphost: Jumphost) -> Path:

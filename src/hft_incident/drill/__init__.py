@@ -51,7 +51,7 @@ FAULTS: Mapping[str, Mapping[str, type[Scenario]]] = {
 
 def main(arguments: Sequence[str]) -> int:
     """The command; 0 where every line of every score passes, 1 where one does not."""
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     faults = FAULTS[options.type]
     if options.fault not in (None, ALL, *faults):
         meant = did_you_mean(options.fault, faults)
@@ -183,8 +183,8 @@ def _new_home() -> Path:
     return home_directory() / "drills" / datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(
         prog="hft-incident drill",
         description="Start the lab, inject a fault, run the playbook, approve, resume, score it, stop the lab.",
         epilog="examples:\n"
@@ -194,9 +194,9 @@ def _parser() -> argparse.ArgumentParser:
         + "\n".join(f"faults of {kind}: {', '.join(faults)}" for kind, faults in FAULTS.items()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("type", metavar="TYPE", choices=tuple(FAULTS), help=f"one of: {', '.join(FAULTS)}")
-    parser.add_argument(
+    made.add_argument("type", metavar="TYPE", choices=tuple(FAULTS), help=f"one of: {', '.join(FAULTS)}")
+    made.add_argument(
         "--fault", metavar="NAME", help=f"what breaks; {ALL!r}: one after the other (default: one by chance)"
     )
-    parser.add_argument("--json", action="store_true", help="print one JSON object on standard output")
-    return parser
+    made.add_argument("--json", action="store_true", help="print one JSON object on standard output")
+    return made
