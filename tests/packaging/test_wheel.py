@@ -133,6 +133,7 @@ def test_the_wheel_holds_every_file_of_the_sources_and_nothing_else(wheel: Path)
         f"{COLLECTION}/playbooks/exchange_outage.yml",
         f"{COLLECTION}/playbooks/system_crash.yml",
         f"{COLLECTION}/playbooks/shared/close.yml",
+        f"{COLLECTION}/playbooks/vars/communications.yml",
         f"{COLLECTION}/playbooks/vars/fire_first.yml",
         f"{COLLECTION}/playbooks/vars/severity.yml",
         f"{COLLECTION}/plugins/callback/scribe.py",
@@ -144,6 +145,9 @@ def test_the_wheel_holds_every_file_of_the_sources_and_nothing_else(wheel: Path)
         f"{COLLECTION}/galaxy.yml",
         f"{COLLECTION}/LICENSES/GPL-3.0-or-later.txt",
         "hft_incident/cli.py",
+        "hft_incident/comms/__main__.py",
+        "hft_incident/doctor/callback/hft_told.py",
+        "hft_incident/doctor/look.yml",
         "hft_incident/launch.py",
         "hft_incident/templates/report.html.j2",
         "hft_incident/templates/report.md.j2",
@@ -186,16 +190,64 @@ def test_list_shows_every_type_and_which_one_is_ready(jumphost: Jumphost) -> Non
     assert types["exchange_outage"]
 
 
-def test_the_report_of_an_incident_is_made_from_the_wheel(jumphost: Jumphost) -> None:
-    opening = "from ansible_collections.hft.incident.plugins.module_utils.incident import open_incident"
-    opened = jumphost.run("python", "-c", f"{opening}\nprint(open_incident('exchange_outage', check=True).id)")
+def test_the_table_of_who_is_told_what_is_the_wheels_own(jumphost: Jumphost) -> None:
+    done = jumphost.run("hft-incident", "comms", "--table", "--json")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert {row["type"] for row in told["rows"]} == set(CATALOG)
+    assert all(source.startswith(str(jumphost.python.parents[1])) for source in told["sources"])
+
+
+@pytest.mark.parametrize("name", [name for name, entry in CATALOG.items() if entry.is_ready])
+def test_a_playbook_is_found_by_its_collection_name_alone(jumphost: Jumphost, name: str) -> None:
+    done = jumphost.run("ansible-playbook", f"hft.incident.{name}", "-i", "localhost,", "--syntax-check")
+    assert done.returncode == 0, done.stderr
+    assert str(jumphost.python.parents[1]) in done.stdout
+
+
+@contextmanager
+def incident_of(jumphost: Jumphost, *kinds: str) -> Iterator[str]:
+    """A rehearsal on record, with these further events; gone afterward."""
+    program = (
+        "from ansible_collections.hft.incident.plugins.module_utils.incident import open_incident\n"
+        "made = open_incident('exchange_outage', check=True)\n"
+        f"for kind in {kinds!r}: made.journal.append(kind, {{}})\n"
+        "print(made.id)"
+    )
+    opened = jumphost.run("python", "-c", program)
     assert opened.returncode == 0, opened.stderr
     incident = opened.stdout.strip()
-    reported = jumphost.run("hft-incident", "report", incident, "--output", "report", "--json")
+    yield incident
     shutil.rmtree(jumphost.folder / "state" / incident)
+
+
+def test_the_report_of_an_incident_is_made_from_the_wheel(jumphost: Jumphost) -> None:
+    with incident_of(jumphost) as incident:
+        reported = jumphost.run("hft-incident", "report", incident, "--output", "report", "--json")
     assert reported.returncode == 0, reported.stderr
-    pages = json.loads(reported.stdout)["files"]
-    assert all(incident in (jumphost.folder / page).read_text() for page in pages.values())
+    pages = [page for page in json.loads(reported.stdout)["files"].values() if page]
+    assert len(pages) >= 2
+    assert all(incident in (jumphost.folder / page).read_text() for page in pages)
+
+
+def test_the_process_that_tells_people_runs_from_the_wheel(jumphost: Jumphost) -> None:
+    """It follows an incident until that is over, as this one is."""
+    with incident_of(jumphost, "incident.closed") as incident:
+        done = jumphost.run("python", "-m", "hft_incident.comms", incident)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_doctor_looks_from_the_wheel_and_says_what_is_missing(jumphost: Jumphost) -> None:
+    done = jumphost.run("hft-incident", "doctor", "--json")
+    assert done.returncode == 3, done.stderr
+    told = {row["check"]: row for row in json.loads(done.stdout)["checks"]}
+    assert (told["inventory"]["verdict"], told["environment"]["verdict"]) == ("bad", "ok")
+    assert str(jumphost.python.parents[1]) in told["environment"]["says"]
+
+
+def test_completion_is_asked_of_the_wheel(jumphost: Jumphost) -> None:
+    assert "complete -F" in jumphost.run("hft-incident", "completion", "bash").stdout
+    assert jumphost.run("hft-incident", "completion", "words", "=run", "=sys").stdout == "system_crash\n"
 
 
 def test_the_red_button_clears_a_venue(jumphost: Jumphost) -> None:
@@ -246,6 +298,8 @@ def test_a_whole_response_runs_from_an_empty_folder_by_its_collection_name(jumph
         allow(jumphost)
         run = jumphost.run("hft-incident", "run", "exchange_outage", "-e", "exchange=binance", "--json")
         assert run.returncode == 0, run.stderr
+        examined = jumphost.run("hft-incident", "doctor", "--json")
+        assert examined.returncode == 0, examined.stdout
     assert len(incidents(jumphost)) == 2
     closed(jumphost)
 

@@ -1,0 +1,60 @@
+# Copyright: (c) 2026, hft-incident contributors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+# SPDX-License-Identifier: Apache-2.0
+"""The same playbook by ansible-runner itself, for a service that has its own way of starting jobs.
+
+    python examples/runner_direct.py /etc/hft-incident/inventory exchange_outage exchange=binance
+
+Three things that ansible-runner does not do by itself: the scribe has to be enabled, or there is no record; host keys
+have to be checked; and how it ended is told by the record, since ansible-runner calls a run without a host successful.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+from typing import Any
+
+import ansible_runner
+
+from ansible_collections.hft.incident.plugins.module_utils.incident import ENV_ID, open_incident, state_of
+
+ENVIRONMENT = {
+    "ANSIBLE_CALLBACKS_ENABLED": "hft.incident.scribe",
+    "ANSIBLE_HOST_KEY_CHECKING": "True",
+    # Ansible's programs are beside this interpreter, which need not be on PATH.
+    "PATH": os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)]),
+}
+
+
+def show(event: dict[str, Any]) -> bool:
+    """ansible-runner's own events; False keeps what they hold off the disk."""
+    if event["event"] == "playbook_on_task_start":
+        print(json.dumps({"task": event["event_data"]["task"]}), flush=True)
+    return False
+
+
+def main(inventory: str, incident_type: str, *inputs: str) -> int:
+    given = dict(pair.split("=", 1) for pair in inputs)
+    incident = open_incident(incident_type, inputs=given, inventory=[inventory])
+    with tempfile.TemporaryDirectory(prefix="runner-") as scratch:
+        run = ansible_runner.run(
+            private_data_dir=scratch,
+            playbook=f"hft.incident.{incident_type}",
+            inventory=inventory,
+            extravars=given,
+            envvars={**ENVIRONMENT, ENV_ID: incident.id},
+            suppress_env_files=True,  # or the environment, secrets and all, would be written to disk
+            quiet=True,
+            event_handler=show,
+        )
+    state = state_of(incident.journal.events())
+    venues = {name: held.verdict for name, held in state.venues.items()}
+    print(json.dumps({"incident": incident.id, "outcome": state.outcome, "venues": venues, "rc": run.rc}))
+    return int(run.rc or 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

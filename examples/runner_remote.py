@@ -1,0 +1,86 @@
+# Copyright: (c) 2026, hft-incident contributors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+# SPDX-License-Identifier: Apache-2.0
+"""The response runs on the jumphost, asked for from another host, by ansible-runner's transmit | worker | process.
+
+    python examples/runner_remote.py --ssh "ssh -i id_ops ops@jumphost" --bin /opt/hft-incident/bin \\
+        --inventory /etc/hft-incident/inventory exchange_outage exchange=binance
+
+What it amounts to, by hand::
+
+    ansible-runner transmit JOB … | ssh jumphost ansible-runner worker | ansible-runner process JOB
+
+The host that asks needs ansible-runner and a way in, and no venue's key: inventory, secrets and record are the
+jumphost's. If the connection breaks, the playbook is cut off: what was done stays on record there, and `hft-incident
+resume` goes on. Where that must not be, use ``ssh jumphost hft-incident run``, whose response goes on by itself.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import subprocess
+import sys
+import tempfile
+import threading
+from pathlib import Path
+from typing import Any
+
+import ansible_runner
+
+
+def show(event: dict[str, Any]) -> bool:
+    if event["event"] == "playbook_on_task_start":
+        print(json.dumps({"task": event["event_data"]["task"]}), flush=True)
+    return False  # nothing of it is kept here: the record is on the jumphost
+
+
+def transmit(options: argparse.Namespace, job: Path, stream: Any) -> None:
+    """Writes the job into ``stream`` and closes it, which is the end of the job for the worker."""
+    environment = {
+        "ANSIBLE_CALLBACKS_ENABLED": "hft.incident.scribe",
+        "ANSIBLE_HOST_KEY_CHECKING": "True",
+        **dict(pair.split("=", 1) for pair in options.env),
+    }
+    with stream:
+        ansible_runner.interface.run(
+            streamer="transmit",
+            _output=stream,
+            private_data_dir=str(job),
+            playbook=f"hft.incident.{options.type}",
+            inventory=options.inventory,
+            extravars=dict(pair.split("=", 1) for pair in options.inputs),
+            envvars=environment,
+        )
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Respond to an incident on another host.")
+    parser.add_argument("--ssh", required=True, help="how to reach the jumphost: ssh with its options and destination")
+    parser.add_argument("--bin", required=True, help="the folder of ansible-runner and ansible-playbook there")
+    parser.add_argument("--inventory", required=True, help="the inventory, by its path there")
+    parser.add_argument("--env", action="append", default=[], metavar="NAME=VALUE", help="for the playbook there")
+    parser.add_argument("type", help="the incident's type")
+    parser.add_argument("inputs", nargs="*", metavar="NAME=VALUE", help="what its playbook asks for")
+    options = parser.parse_args()
+    there = f'PATH={shlex.quote(options.bin)}:"$PATH" ansible-runner worker'
+    with (
+        tempfile.TemporaryDirectory(prefix="runner-") as scratch,
+        subprocess.Popen([*shlex.split(options.ssh), there], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as worker,
+    ):
+        sent, told = Path(scratch, "sent"), Path(scratch, "told")
+        sent.mkdir()
+        told.mkdir()
+        sender = threading.Thread(target=transmit, args=(options, sent, worker.stdin), daemon=True)
+        sender.start()
+        run = ansible_runner.interface.run(
+            streamer="process", _input=worker.stdout, private_data_dir=str(told), quiet=True, event_handler=show
+        )
+        sender.join()
+    print(json.dumps({"status": run.status, "rc": run.rc, "ssh": worker.returncode}))
+    return int(run.rc or worker.returncode or 0) if run.status == "successful" else int(run.rc or 1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
