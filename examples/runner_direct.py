@@ -19,6 +19,7 @@ from typing import Any
 
 import ansible_runner
 
+from ansible_collections.hft.incident.plugins.module_utils.errors import EXIT_CODES
 from ansible_collections.hft.incident.plugins.module_utils.incident import ENV_ID, open_incident, state_of
 
 ENVIRONMENT = {
@@ -53,7 +54,8 @@ def main(inventory: str, incident_type: str, *inputs: str) -> int:
     state = state_of(incident.journal.events())
     venues = {name: held.verdict for name, held in state.venues.items()}
     print(json.dumps({"incident": incident.id, "outcome": state.outcome, "venues": venues, "rc": run.rc}))
-    return int(run.rc or 0)
+    # Ansible's own rc is 2 for whatever did not go to its end, also for what is safe and waits for people.
+    return EXIT_CODES[state.outcome or "failed"]
 
 
 if __name__ == "__main__":

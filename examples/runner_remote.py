@@ -29,11 +29,23 @@ from typing import Any
 
 import ansible_runner
 
+EXIT_CODES = {"done": 0, "failed": 1, "usage": 2, "unproven": 3, "held": 4}
 
-def show(event: dict[str, Any]) -> bool:
-    if event["event"] == "playbook_on_task_start":
-        print(json.dumps({"task": event["event_data"]["task"]}), flush=True)
-    return False  # nothing of it is kept here: the record is on the jumphost
+
+class Progress:
+    """What is shown of ansible-runner's events. ``outcome``: why the last step failed, in the words of the exit codes
+    (failed, usage, unproven, held), as our modules tell it."""
+
+    def __init__(self) -> None:
+        self.outcome = "failed"
+
+    def heard(self, event: dict[str, Any]) -> bool:
+        data = event.get("event_data", {})
+        if event["event"] == "playbook_on_task_start":
+            print(json.dumps({"task": data["task"]}), flush=True)
+        elif event["event"] == "runner_on_failed":
+            self.outcome = data["res"].get("outcome", "failed")
+        return False  # nothing of it is kept here: the record is on the jumphost
 
 
 def transmit(options: argparse.Namespace, job: Path, stream: Any) -> None:
@@ -52,6 +64,7 @@ def transmit(options: argparse.Namespace, job: Path, stream: Any) -> None:
             inventory=options.inventory,
             extravars=dict(pair.split("=", 1) for pair in options.inputs),
             envvars=environment,
+            suppress_env_files=True,  # nothing of the environment on the disk there
         )
 
 
@@ -64,6 +77,7 @@ def main() -> int:
     parser.add_argument("type", help="the incident's type")
     parser.add_argument("inputs", nargs="*", metavar="NAME=VALUE", help="what its playbook asks for")
     options = parser.parse_args()
+    progress = Progress()
     there = f'PATH={shlex.quote(options.bin)}:"$PATH" ansible-runner worker'
     with (
         tempfile.TemporaryDirectory(prefix="runner-") as scratch,
@@ -75,11 +89,16 @@ def main() -> int:
         sender = threading.Thread(target=transmit, args=(options, sent, worker.stdin), daemon=True)
         sender.start()
         run = ansible_runner.interface.run(
-            streamer="process", _input=worker.stdout, private_data_dir=str(told), quiet=True, event_handler=show
+            streamer="process",
+            _input=worker.stdout,
+            private_data_dir=str(told),
+            quiet=True,
+            event_handler=progress.heard,
         )
         sender.join()
-    print(json.dumps({"status": run.status, "rc": run.rc, "ssh": worker.returncode}))
-    return int(run.rc or worker.returncode or 0) if run.status == "successful" else int(run.rc or 1)
+    outcome = "done" if run.status == "successful" else progress.outcome
+    print(json.dumps({"outcome": outcome, "status": run.status, "rc": run.rc, "ssh": worker.returncode}))
+    return EXIT_CODES[outcome]
 
 
 if __name__ == "__main__":
