@@ -44,7 +44,7 @@ def _signers(gates: Any, path: str) -> Iterator[Finding]:
         yield Finding("approvals", "", BAD, "hft_gates is no mapping of gates", _POLICY)
         return
     yield from _shared_keys(signers, path)
-    asked = [gate for entry in CATALOG.values() if entry.is_ready for gate in gates_of(entry)]
+    asked = [one.gate for entry in CATALOG.values() if entry.is_ready for one in gates_of(entry)]
     for gate in dict.fromkeys([*asked, *gates]):
         yield gate_finding(gate, gates, signers)
 
