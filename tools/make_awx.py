@@ -2,7 +2,7 @@
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 # SPDX-License-Identifier: Apache-2.0
 """Writes ``awx/hft_incident.yml``: a job template with a survey for each incident type that is ready, and a workflow
-with an approval node for each gate that holds its playbook. ``--check`` writes nothing, and exits with 1 where it would.
+with an approval node for each gate that holds its playbook. ``--check`` writes nothing and exits with 1 if it would.
 
 The types and inputs come from ``catalog.py``, the gates from the playbooks, what a gate asks for from the policy of
 ``inventory/production.example``. The fields are those of the collection ``awx.awx`` (as ``ansible.controller``).

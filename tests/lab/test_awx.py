@@ -108,9 +108,7 @@ def test_every_question_is_one_that_a_survey_can_ask(written: Mapping[str, Any])
 
 
 @pytest.mark.parametrize("entry", READY, ids=lambda entry: entry.name)
-def test_a_workflow_waits_at_each_gate_that_holds_the_playbook_in_its_order(
-    written: Mapping[str, Any], entry: Any
-) -> None:
+def test_a_workflow_waits_where_the_playbook_is_held_in_its_order(written: Mapping[str, Any], entry: Any) -> None:
     name = f"hft-incident: {entry.name}, with approvals"
     (workflow,) = (row for row in written["hft_awx_workflows"] if row["name"] == name)
     nodes = {node["identifier"]: node for node in workflow["schema"]}

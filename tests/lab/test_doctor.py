@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from typing import Any
 import pytest
 import yaml
 from tests.lab.modules.steps import seed
+from tests.lab.ssh_host import ssh_host
 from tests.lab.venues_host import KEY, venue_host
 from tests.lab.waiting import wait_until
 
@@ -127,6 +129,23 @@ def test_a_whole_jumphost_is_ready_and_nothing_was_touched(jumphost: Jumphost, l
     assert lab.sinks.arrivals() == []
     assert list(jumphost.home.iterdir()) == []
     assert not lab.trading_systems["hft-1"].hold_file.exists()
+
+
+def test_a_trading_host_is_looked_at_by_ssh_as_the_inventory_says(jumphost: Jumphost, tmp_path: Path) -> None:
+    with ssh_host(tmp_path / "ssh") as remote:
+        jumphost.host(
+            ansible_connection="ssh",
+            ansible_host="127.0.0.1",
+            ansible_port=remote.port,
+            ansible_user=remote.user,
+            ansible_ssh_common_args=shlex.join(remote.options),
+        )
+        found = jumphost.look("inventory")
+        for check in ("host", "unit", "latch"):
+            assert the(found, check, OK).subject == "hft-1"
+        assert the(found, "clock", OK).subject == "of host hft-1"
+        (tmp_path / "ssh" / "known_hosts").write_text("")
+        assert "Host key verification failed" in the(jumphost.look("inventory"), "host", BAD).says
 
 
 def test_at_a_venue_it_writes_nothing(jumphost: Jumphost) -> None:
@@ -244,6 +263,9 @@ BROKEN: Mapping[str, tuple[str, Break, tuple[str, str], str, str]] = {
     ),
     "a unit that is none": (
         "inventory", lambda j: j.host(hft_unit="nothing.service"), ("unit", BAD), "no such unit", "correct hft_unit",
+    ),
+    "a host without a service manager": (
+        "inventory", lambda j: j.host(hft_systemctl="no-such-program"), ("unit", UNKNOWN), "not found", "hft_systemctl",
     ),
     "severity rules that are none": (
         "severity", lambda j: (j.all / "severity.yml").write_text("{"), ("severity", BAD), "not valid YAML", "mend",

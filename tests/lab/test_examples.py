@@ -7,17 +7,14 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
-import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
-from tests.lab.waiting import wait_until
+from tests.lab.ssh_host import SshHost, ssh_host
 
 from ansible_collections.hft.incident.plugins.module_utils.incident import list_incidents, state_of
 from ansible_collections.hft.incident.plugins.module_utils.journal import verify
@@ -28,7 +25,6 @@ EXAMPLES = ROOT / "examples"
 BIN = Path(sys.executable).parent
 VENUES = {"binance": "binance", "okx": "okx", "bybit": "bybit"}
 PATIENCE_S = 120
-SSHD = shutil.which("sshd", path=os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"]))
 
 
 @pytest.fixture(scope="module")
@@ -96,61 +92,17 @@ def test_ansible_runner_runs_the_playbook_by_its_collection_name(lab: Lab, tmp_p
 # Two hosts -----------------------------------------------------------------------------------------------------------
 
 
-class Jumphost(NamedTuple):
-    """How to reach it by ssh, and where its log is."""
-
-    ssh: str
-    log: Path
-
-
 @pytest.fixture
-def jumphost(tmp_path: Path) -> Iterator[Jumphost]:
-    """A real sshd with keys of its own, for whoever runs the tests."""
-    if SSHD is None:
-        pytest.skip("sshd is not installed here: make sshd, or install OpenSSH's server")
-    if os.geteuid() == 0:
-        Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # where it locks itself in before anybody is let in
-    folder = tmp_path / "ssh"
-    folder.mkdir(mode=0o700)
-    for key in ("host", "ops"):
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / key], check=True)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    settings = {
-        "ListenAddress": "127.0.0.1",
-        "Port": port,
-        "HostKey": folder / "host",
-        "PidFile": "none",
-        "AuthorizedKeysFile": folder / "ops.pub",
-        "AuthenticationMethods": "publickey",
-        "UsePAM": "no",
-        "StrictModes": "no",  # the folder of a test is under one that everybody may write
-    }
-    (folder / "config").write_text("".join(f"{name} {value}\n" for name, value in settings.items()))
-    host_key = " ".join((folder / "host.pub").read_text().split()[:2])
-    (folder / "known_hosts").write_text(f"[127.0.0.1]:{port} {host_key}\n")
-    user = subprocess.run(["id", "-un"], capture_output=True, text=True, check=True).stdout.strip()
-    ssh = [
-        "ssh", "-F", "none", "-i", str(folder / "ops"), "-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes",
-        "-o", f"UserKnownHostsFile={folder / 'known_hosts'}", "-o", "StrictHostKeyChecking=yes",
-        "-p", str(port), f"{user}@127.0.0.1",
-    ]  # fmt: skip
-    log = folder / "log"
-    with subprocess.Popen([SSHD, "-D", "-f", folder / "config", "-E", log]) as server:
-        try:
-            wait_until(lambda: subprocess.run([*ssh, "true"], capture_output=True, check=False).returncode == 0, 30.0)
-            yield Jumphost(shlex.join(ssh), log)
-        finally:
-            server.terminate()
+def jumphost(tmp_path: Path) -> Iterator[SshHost]:
+    with ssh_host(tmp_path / "ssh") as running:
+        yield running
 
 
-def test_a_response_on_another_host_by_transmit_worker_and_process(
-    lab: Lab, jumphost: Jumphost, tmp_path: Path
-) -> None:
+def test_a_response_on_another_host_by_transmit_worker_and_process(lab: Lab, jumphost: SshHost, tmp_path: Path) -> None:
     here = tmp_path / "here"
     here.mkdir()
     words = (
-        "--ssh", jumphost.ssh, "--bin", str(BIN), "--inventory", str(lab.inventory),
+        "--ssh", jumphost.command, "--bin", str(BIN), "--inventory", str(lab.inventory),
         "--env", f"HFT_INCIDENT_HOME={lab.home}", "exchange_outage", "exchange=bybit", "confirmed=true",
     )  # fmt: skip
     # The host that asks has neither the inventory nor a record, nor a key of a venue.
@@ -163,9 +115,9 @@ def test_a_response_on_another_host_by_transmit_worker_and_process(
     is_contained(lab, "bybit")
 
 
-def test_a_jumphost_that_lets_nobody_in_is_no_success(lab: Lab, jumphost: Jumphost, tmp_path: Path) -> None:
+def test_a_jumphost_that_lets_nobody_in_is_no_success(lab: Lab, jumphost: SshHost, tmp_path: Path) -> None:
     words = (
-        "--ssh", jumphost.ssh.replace("IdentitiesOnly=yes", "IdentitiesOnly=no").replace("/ops ", "/host "),
+        "--ssh", jumphost.command.replace("IdentitiesOnly=yes", "IdentitiesOnly=no").replace("/ops ", "/host "),
         "--bin", str(BIN), "--inventory", str(lab.inventory), "exchange_outage", "exchange=bybit",
     )  # fmt: skip
     before = len(list_incidents(lab.home))

@@ -90,6 +90,8 @@ def _environment() -> dict[str, str]:
         "ANSIBLE_COLLECTIONS_PATH": os.pathsep.join(filter(None, collections)),
         "ANSIBLE_HOST_KEY_CHECKING": "True",
         "ANSIBLE_PIPELINING": "True",
+        # A connection that an earlier run left open would prove nothing.
+        "ANSIBLE_SSH_CONTROL_PATH": "none",
         "ANSIBLE_TIMEOUT": str(CONNECT_S),
         "ANSIBLE_FORKS": "25",
         # Or Ansible warns, goes on without hosts and calls that a success.

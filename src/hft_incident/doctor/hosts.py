@@ -52,6 +52,10 @@ def _shell(shell: Told, name: str, hold_file: str) -> Iterator[Finding]:
         yield Finding("unit", name, UNKNOWN, f"its answer is no answer: {shell.why}", "try it by hand: systemctl cat")
         return
     yield clock.finding(f"of host {name}", clock.Reading(shell.started_at, moment, shell.ended_at))
+    if not any(line.startswith("LoadState=") for line in lines):
+        mend = "give hft_systemctl in the inventory, or see what is wrong with its systemd"
+        yield Finding("unit", name, UNKNOWN, f"its service manager does not answer: {shell.why}", mend)
+        return
     yield _unit(lines[1:], name, hold_file)
 
 

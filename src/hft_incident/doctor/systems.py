@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from email.utils import parsedate_to_datetime
+from functools import partial
 from typing import NamedTuple
 
 from ansible_collections.hft.incident.plugins.module_utils.http_client import HttpClient, Request, TransportError
@@ -42,7 +43,7 @@ def systems(site: Site) -> list[Finding]:
         return [Finding("trading system", "", WARN, "none is listed: only venues can be stopped",
                         "list them in hft_trading_systems")]  # fmt: skip
     seen = read_systems(entries, _look, site.deadline.remaining())
-    clocks = answers({entry.name: lambda entry=entry: _reading(entry, site) for entry in entries}, site.deadline)  # type: ignore[misc]  # a default argument binds it
+    clocks = answers({entry.name: partial(_reading, entry, site) for entry in entries}, site.deadline)
     told = [_finding(name, answer) for name, answer in seen.items()]
     return told + [clock.finding(name, found.value) for name, found in clocks.items() if found.value]
 
