@@ -25,6 +25,10 @@ FILE = ROOT / "awx" / "hft_incident.yml"
 POLICY = ROOT / "inventory" / "production.example" / "group_vars" / "all" / "policy.yml"
 HEADER = """\
 ---
+# Copyright: (c) 2026, hft-incident contributors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+# SPDX-License-Identifier: Apache-2.0
+#
 # Written by tools/make_awx.py from the catalog, the playbooks and the policy's gates; a test holds it equal.
 """
 RESUME = "hft-incident: resume"

@@ -222,7 +222,7 @@ def _doctor(options: argparse.Namespace) -> int:
     from .doctor.examination import diagnose
 
     found = diagnose(options.inventory, timeout=options.timeout)
-    _print(found.to_json() if options.json else map(record.plain, found.lines()))
+    _print(found.to_json() if options.json else map(sentences.plain, found.lines()))
     return EXIT_CODES[found.outcome]
 
 

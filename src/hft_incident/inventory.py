@@ -76,12 +76,16 @@ def _chosen_sources(given: str | None, home: Path) -> list[str]:
 def plain_settings(sources: Sequence[str]) -> Settings:
     """The venues and trading systems of an inventory that has them in a plain file; raises UsageError where it takes
     Ansible to know them."""
-    for source in sources:
-        folder = source if os.path.isdir(source) else os.path.dirname(source)
-        path = os.path.join(folder, venues_file.IN_INVENTORY)
-        if os.path.isfile(path):
-            return venues_file.load(path)
+    if path := plain_file(sources):
+        return venues_file.load(path)
     raise UsageError(f"no {venues_file.IN_INVENTORY} beside {', '.join(sources)}")
+
+
+def plain_file(sources: Sequence[str]) -> str:
+    """The venues file of the first of these inventories that has one; "" where none has."""
+    folders = (source if os.path.isdir(source) else os.path.dirname(source) for source in sources)
+    places = (os.path.join(folder, venues_file.IN_INVENTORY) for folder in folders)
+    return next((place for place in places if os.path.isfile(place)), "")
 
 
 def recorded_inventory(events: Sequence[Event], home: Path) -> Sequence[str]:

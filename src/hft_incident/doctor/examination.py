@@ -18,7 +18,7 @@ from ansible_collections.hft.incident.plugins.module_utils.reading import answer
 from ansible_collections.hft.incident.plugins.module_utils.settings import Settings
 
 from .. import venues_file
-from ..inventory import inventory_sources
+from ..inventory import inventory_sources, plain_file
 from . import inventory, machine, messages, record, secrets, systems, venues
 from .findings import BAD, UNKNOWN, WARN, Diagnosis, Finding
 from .site import Site
@@ -76,7 +76,7 @@ def _sources(given: str | None, home: Path) -> tuple[tuple[str, ...], list[Findi
 
 def _venues(given: str | None, sources: tuple[str, ...]) -> tuple[str, Settings, list[Finding]]:
     """The file that the red button reads: that of the inventory which was named, else the one that it finds itself."""
-    beside = _beside(sources)
+    beside = plain_file(sources)
     try:
         path = beside if given is not None and beside else venues_file.find()
         settings = venues_file.load(path)
@@ -87,9 +87,3 @@ def _venues(given: str | None, sources: tuple[str, ...]) -> tuple[str, Settings,
         says = f"the red button reads {path}, playbooks read {beside}"
         return path, settings, [Finding("venues file", "", WARN, says, f"unset {venues_file.ENV_VENUES}, or agree")]
     return path, settings, []
-
-
-def _beside(sources: tuple[str, ...]) -> str:
-    folders = (source if os.path.isdir(source) else os.path.dirname(source) for source in sources)
-    places = (os.path.join(folder, venues_file.IN_INVENTORY) for folder in folders)
-    return next((place for place in places if os.path.isfile(place)), "")

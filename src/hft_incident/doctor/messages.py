@@ -18,8 +18,9 @@ from ansible_collections.hft.incident.plugins.module_utils.ssh_signature import 
 
 from ..comms.channels import DeliveryError, services
 from ..comms.disclosure import signers_of
-from ..comms.policy import Policy, load
+from ..comms.policy import Policy
 from ..comms.policy_check import findings
+from ..comms.policy_reading import load
 from .approvals import gate_finding
 from .findings import BAD, OK, WARN, Finding
 from .secrets import fault
