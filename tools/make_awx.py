@@ -183,10 +183,13 @@ def _related(*, success: str | None = None, failure: str | None = None) -> dict[
 
 
 class _Plain(yaml.SafeDumper):
-    """Without anchors: people read it."""
+    """Without anchors, and with lists indented: people read it."""
 
     def ignore_aliases(self, _data: Any) -> bool:
         return True
+
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
+        super().increase_indent(flow, indentless=False)
 
 
 def text() -> str:
