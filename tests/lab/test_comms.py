@@ -172,7 +172,11 @@ def test_what_was_taken_although_it_was_refused_is_not_there_twice(stage: CommsS
 
     wait_until(lambda: served(stage, incident) and refused(), PATIENCE_S)
     stage.sinks.clear_faults()
-    wait_until(lambda: served(stage, incident)[0] == 0, PATIENCE_S)
+
+    def posted() -> bool:
+        return any(data["channel"] == "status_page" for data in of_kind(incident, "notice.sent"))
+
+    wait_until(lambda: served(stage, incident)[0] == 0 and posted(), PATIENCE_S)
     assert len(alerts(stage, incident)) == 3
     (shown,) = [one for one in stage.sinks.status_page()["incidents"]
                 if one["metadata"]["hft_incident"]["incident"] == incident.id]  # fmt: skip

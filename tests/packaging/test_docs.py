@@ -137,15 +137,11 @@ def test_the_tables_are_those_of_the_policies(pages: Mapping[str, str]) -> None:
 @pytest.mark.parametrize("path", WRITTEN, ids=lambda path: path.stem)
 def test_what_a_page_names_exists(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
-    assert set(re.findall(r"hft-incident ([a-z]+)\b(?=[^:\n]*\n|`)", text)) <= {*COMMANDS, *NOT_HERE_YET}
+    assert set(re.findall(r"hft-incident ([a-z]+)\b(?=[^:\n]*\n|`)", text)) <= set(COMMANDS)
     files = re.findall(r"`((?:tools|tests|src|playbooks|inventory|plugins)/[^`\s…<*]*)`", text)
     within = (ROOT, ROOT / "collections/ansible_collections/hft/incident")
     assert [name for name in files if not any((folder / name).exists() for folder in within)] == []
     assert set(re.findall(r"\bhft_[a-z_]+_s\b", text)) <= set(variables.uses())
-
-
-#: Commands of the next release that the pages speak of already.
-NOT_HERE_YET = ("doctor",)
 
 
 # How it is written ----------------------------------------------------------------------------------------------------
