@@ -68,7 +68,7 @@ from ansible.plugins.callback import CallbackBase
 from ansible.utils.vars import load_extra_vars
 
 from ansible_collections.hft.incident.plugins.module_utils import follower
-from ansible_collections.hft.incident.plugins.module_utils.chain import Event, draft
+from ansible_collections.hft.incident.plugins.module_utils.chain import draft
 from ansible_collections.hft.incident.plugins.module_utils.errors import EXIT_CODES, IncidentError, UsageError
 from ansible_collections.hft.incident.plugins.module_utils.incident import (
     ENV_DIR,
@@ -111,8 +111,7 @@ class Run:
         self.playbook = playbook
         self.check = check
         self.rules = rules
-        self.events: list[Event] = []
-        self.offset = 0
+        self.weighed = 0  # so many events of the record have been weighed for the severity
         self.play = ""
         self.phase: str | None = None
         self.entered: tuple[str, str] | None = None
@@ -359,12 +358,12 @@ class CallbackModule(CallbackBase):
         if run is None:
             return
         try:
-            fresh, run.offset = run.incident.journal.read_from(run.offset)
+            events = run.incident.journal.events()
         except IncidentError as error:
             self._fault(run, str(error))
             return
-        run.events += fresh
-        if any(event.kind in TELLING for event in fresh) and (change := rise(run.rules, run.events)):
+        fresh, run.weighed = events[run.weighed :], len(events)
+        if any(event.kind in TELLING for event in fresh) and (change := rise(run.rules, events)):
             self._display.warning(f"severity {change['before']} -> {change['severity']}: {change['reason']}")
             self._write([(SET, change)])
 

@@ -31,7 +31,7 @@ def registration(
     still_open: Sequence[Inverse], inverses: Iterable[Mapping[str, Any]], *, task: str, host: str
 ) -> Registration:
     """What to write so that all of ``inverses`` are open: pure. Raises TypeError for arguments that JSON cannot say."""
-    known = {_key(item.module, item.args, item.host): item.id for item in still_open}
+    known = {_key(item.module, item.args, host): item.id for item in still_open if item.host == host}
     made = Registration([], [])
     for item in inverses:
         module, args = item.get("module"), item.get("args") or {}

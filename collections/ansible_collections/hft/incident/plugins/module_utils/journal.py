@@ -22,7 +22,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timezone
-from typing import Any
+from typing import Any, NamedTuple
 
 from . import chain
 from .chain import Event, Verification
@@ -34,6 +34,20 @@ TORN_NAME = "journal.torn"
 _TAIL_BYTES = 16 * 1024
 #: An event takes milliseconds to write; who waits this long (s) waits for a process that does not go on.
 LOCK_PATIENCE_S, LOCK_POLL_S = 10.0, 0.002
+
+
+class _Read(NamedTuple):
+    """What was read of a journal: every event up to byte ``end``, where the line ``last`` ends."""
+
+    path: str
+    events: tuple[Event, ...]
+    end: int
+    last: bytes
+
+
+#: The journal that this process read last, and with it every process that is forked afterwards. One is enough: that of
+#: the incident at work, of which each of many hosts asks. Replaced as a whole, so that threads need no lock.
+_last_read = _Read("", (), 0, b"")
 
 
 class Journal:
@@ -67,25 +81,39 @@ class Journal:
             raise IncidentError(f"cannot write the record {self.path}: {error.strerror or error}") from error
 
     def events(self) -> list[Event]:
-        """Every event that can be read, in file order; ``verify`` says whether they are as they were written."""
-        return self.read_from(0)[0]
+        """Every event that can be read, in file order; ``verify`` says whether they are as they were written.
+
+        What this process has read before is not read again: a line's hash stands for all lines before it.
+        """
+        global _last_read
+        known = _last_read
+        if known.path != self.path or not _is_still_there(known):
+            known = _Read(self.path, (), 0, b"")
+        fresh, end, last = self._read_on(known.end)
+        known = _Read(self.path, known.events + tuple(fresh), end, last or known.last)
+        _last_read = known
+        return list(known.events)
 
     def read_from(self, offset: int) -> tuple[list[Event], int]:
         """The events from byte ``offset`` on (0, or what the last call returned) and where to go on next time.
 
         A line that is still being written is left for the next call; a journal not yet there has no events.
         """
+        return self._read_on(offset)[:2]
+
+    def _read_on(self, offset: int) -> tuple[list[Event], int, bytes]:
+        """``read_from``, and the last line that was read; empty where there is no new one."""
         try:
             with open(self.path, "rb") as file:
                 file.seek(offset)
                 data = file.read()
         except FileNotFoundError:
-            return [], offset
+            return [], offset, b""
         except OSError as error:
             raise IncidentError(f"cannot read the record {self.path}: {error.strerror or error}") from error
-        end = chain.split_tail(data).end
-        found = (chain.read_line(line)[0] for line in chain.lines(data[:end]))
-        return [event for event in found if event is not None], offset + end
+        tail = chain.split_tail(data)
+        found = (chain.read_line(line)[0] for line in chain.lines(data[: tail.end]))
+        return [event for event in found if event is not None], offset + tail.end, tail.last
 
     def _write(self, fd: int, drafts: list[tuple[str, Any]], actor: str) -> list[Event]:
         asked = len(drafts)
@@ -219,6 +247,16 @@ def _read(fd: int, start: int, count: int) -> bytes:
         parts.append(part)
         start, count = start + len(part), count - len(part)
     return b"".join(parts)
+
+
+def _is_still_there(known: _Read) -> bool:
+    """Whether the journal still has the last line that was read where it was; unreadable, it is read anew."""
+    try:
+        with open(known.path, "rb") as file:
+            file.seek(known.end - len(known.last))
+            return file.read(len(known.last)) == known.last
+    except OSError:
+        return False
 
 
 def _replace_from(fd: int, end: int, data: bytes) -> None:
