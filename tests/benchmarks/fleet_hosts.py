@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, hft-incident contributors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 # SPDX-License-Identifier: Apache-2.0
-"""Hosts to measure on: this machine many times over, each with a folder of its own and a trading system's killswitch."""
+"""Hosts to measure on: this machine many times over, each with a folder and a trading system's killswitch."""
 
 from __future__ import annotations
 

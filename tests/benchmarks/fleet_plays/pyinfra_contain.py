@@ -11,9 +11,5 @@ from pyinfra import host
 from pyinfra.operations import files, server
 
 files.put(name="Hold", src=StringIO("benchmark\n"), dest=host.data.hold_file, mode="644")
-server.shell(
-    name="Press the trading system's killswitch",
-    commands=[
-        "curl -fsS -H 'Content-Type: application/json' -d '{\"reason\": \"benchmark\"}' " + f"{host.data.api}/killswitch"
-    ],
-)
+said = """-H 'Content-Type: application/json' -d '{"reason": "benchmark"}'"""
+server.shell(name="Press the trading system's killswitch", commands=[f"curl -fsS {said} {host.data.api}/killswitch"])
