@@ -95,7 +95,7 @@ class Door(ActionBase):
     def _checked(self, args: Mapping[str, Any]) -> Params:
         """As the module would check them; raises UsageError."""
         validator = ArgumentSpecValidator(self.step.ARGUMENT_SPEC, required_if=getattr(self.step, "REQUIRED_IF", None))
-        checked = validator.validate(args)
+        checked = validator.validate(untagged(args))
         if checked.error_messages:
             raise UsageError("; ".join(checked.error_messages))
         params: Params = checked.validated_parameters
@@ -122,6 +122,19 @@ class Door(ActionBase):
         # Of a delegated task, too, the play's host: there it is undone.
         host = str(task_vars.get("inventory_hostname", ""))
         return Context(check, note, partial(register, incident, task=self._task.get_name(), host=host))
+
+
+def untagged(value: Any) -> Any:
+    """The same in Python's own types. Ansible's own strings and numbers, which know where they come from, are copied a
+    hundred times more slowly; the validator copies all it is given, which for every host is the whole fleet."""
+    if isinstance(value, Mapping):
+        return {untagged(key): untagged(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [untagged(item) for item in value]
+    for native in (bool, str, int, float):  # a bool is an int, too
+        if isinstance(value, native):
+            return native(value)
+    return value
 
 
 def refusal(error: UsageError) -> dict[str, Any]:
