@@ -35,8 +35,9 @@ gates: $(VENV)/.sanity
 	$(BIN)/python tools/gates.py
 	$(BIN)/python -m pytest -p no:cacheprovider -n 2 -m gates tests/packaging/test_gates.py
 
-bench: $(VENV)/.test  ## the red button and the containment, against their floors and rivals
+bench: $(VENV)/.bench  ## the red button and the containment, against their floors and rivals; fleets of up to 200 hosts
 	$(BIN)/python -m tests.benchmarks.bench
+	$(BIN)/python -m tests.benchmarks.fleet
 
 docs: $(VENV)/.docs  ## the documentation, as a site that needs no network: build/site/index.html
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict

@@ -223,6 +223,86 @@ def test_a_reader_follows_and_waits_for_a_half_written_line(path: Path) -> None:
     assert journal.read_from(end) == ([], end)
 
 
+@pytest.fixture
+def parsed(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """The lines that were parsed, in order."""
+    lines: list[bytes] = []
+
+    def read_line(line: bytes, read: Callable[[bytes], Any] = chain.read_line) -> Any:
+        lines.append(line)
+        return read(line)
+
+    monkeypatch.setattr(chain, "read_line", read_line)
+    return lines
+
+
+def test_what_was_read_is_not_read_again(path: Path, parsed: list[bytes]) -> None:
+    """Every host of a fleet asks the record: read as a whole each time, it costs the square of the hosts."""
+    written = [Journal(path).append("a.happened", {"n": n}) for n in range(3)]
+    assert Journal(path).events() == written
+    written.append(Journal(path).append("a.happened", {"n": 3}))
+    parsed.clear()
+    assert Journal(path).events() == written
+    assert parsed == [chain.to_line(written[-1])]
+    parsed.clear()
+    assert Journal(path).events() == written
+    assert parsed == []
+
+
+def test_what_was_read_is_known_to_a_forked_child(path: Path, parsed: list[bytes]) -> None:
+    """Ansible's workers are forks of the process that writes the record."""
+    Journal(path).append("a.first", {})
+    Journal(path).events()
+    parsed.clear()
+    child = os.fork()
+    if child == 0:
+        seen = Journal(path).events()
+        os._exit(len(seen) * 10 + len(parsed))
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 10
+
+
+def test_a_caller_cannot_change_what_was_read(path: Path) -> None:
+    Journal(path).append("a.first", {})
+    Journal(path).events().clear()
+    assert len(Journal(path).events()) == 1
+
+
+@pytest.mark.parametrize("keep", [0, 1, 2])
+def test_a_journal_that_was_cut_or_replaced_is_read_anew(path: Path, keep: int) -> None:
+    for n in range(3):
+        Journal(path).append("a.happened", {"n": n})
+    assert len(Journal(path).events()) == 3
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:keep]))
+    kept = Journal(path).events()
+    assert [event.data["n"] for event in kept] == list(range(keep))
+    written = [Journal(path).append("b.happened", {"n": n, "long": "x" * 1000}) for n in range(3)]
+    assert Journal(path).events() == kept + written
+
+
+def test_a_journal_that_was_removed_has_no_events(path: Path) -> None:
+    Journal(path).append("a.first", {})
+    assert len(Journal(path).events()) == 1
+    path.unlink()
+    assert Journal(path).events() == []
+
+
+def test_journals_are_not_taken_for_each_other(path: Path, tmp_path: Path) -> None:
+    written = {where: Journal(where).append("a.first", {"at": str(where)}) for where in (path, tmp_path / "other")}
+    for where, event in [*written.items(), *written.items()]:
+        assert Journal(where).events() == [event]
+
+
+def test_a_half_written_line_is_read_once_it_is_whole(path: Path) -> None:
+    first = Journal(path).append("a.first", {})
+    assert Journal(path).events() == [first]
+    second = Journal(path).append("a.second", {})
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-5])
+    assert Journal(path).events() == [first]
+    path.write_bytes(whole)
+    assert Journal(path).events() == [first, second]
+
+
 @pytest.mark.parametrize("torn", [b'{"actor":"x","da', b"\xff\xfe\x00", b"\0" * 5000, b"\0\0\n", b"x" * 100_000])
 def test_a_torn_line_is_set_aside_recorded_and_the_chain_goes_on(path: Path, torn: bytes) -> None:
     journal = Journal(path)
