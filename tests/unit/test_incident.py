@@ -22,6 +22,7 @@ from ansible_collections.hft.incident.plugins.module_utils.incident import (
     home_directory,
     list_incidents,
     open_incident,
+    open_inverses,
     state_of,
 )
 
@@ -162,6 +163,23 @@ def test_inverses_still_open_come_last_change_first() -> None:
     inverses = state_of(events(*history)).inverses
     assert [inverse.id for inverse in inverses] == ["c", "a"]
     assert (inverses[0].args, inverses[0].describe) == ({"name": "c"}, "hft.incident.exchange")
+
+
+def test_the_inverses_of_one_host_are_those_of_the_whole_that_are_its_own() -> None:
+    def registered(number: int) -> tuple[str, dict[str, Any]]:
+        inverse = {"id": str(number), "task": "t", "host": f"host-{number % 2}", "module": "m", "args": {}}
+        return "inverse.registered", inverse
+
+    record = events(
+        *map(registered, range(8)),
+        ("inverse.applied", {"id": "1"}),
+        ("inverse.applied", {"id": "2", "host": "localhost"}),  # played from the control node
+        ("claims.given_up", {"inverses": ["3", "4"]}),
+        ("latch.changed", {"host": "host-0", "state": "closed"}),
+    )
+    for host, ids in {"host-0": ["6", "0"], "host-1": ["7", "5"], "host-2": []}.items():
+        assert [inverse.id for inverse in open_inverses(record, host)] == ids
+        assert list(open_inverses(record, host)) == [i for i in state_of(record).inverses if i.host == host]
 
 
 def test_strategies_show_their_last_known_state() -> None:

@@ -81,6 +81,7 @@ from ansible_collections.hft.incident.plugins.module_utils.incident import (
     doubts,
     find,
     open_incident,
+    open_inverses,
     state_of,
 )
 from ansible_collections.hft.incident.plugins.module_utils.intents import registration
@@ -376,12 +377,12 @@ class CallbackModule(CallbackBase):
         if not inverses or self._run is None:
             return events
         # What a step on the control node wrote down before it acted is open already, and not written twice.
+        task, host = result._task.get_name(), result._host.get_name()
         still_open: Sequence[Inverse] = ()
         try:
-            still_open = state_of(self._run.incident.journal.events()).inverses
+            still_open = open_inverses(self._run.incident.journal.events(), host)
         except IncidentError as error:
             self._fault(self._run, str(error))
-        task, host = result._task.get_name(), result._host.get_name()
         try:
             return events + registration(still_open, inverses, task=task, host=host).drafts
         except TypeError as error:

@@ -197,6 +197,15 @@ def state_of(events: Iterable[Event]) -> State:
     return state
 
 
+def open_inverses(events: Iterable[Event], host: str) -> Sequence[Inverse]:
+    """Those of ``state_of`` that are ``host``'s, for the price of one look at each event: each of a fleet asks."""
+    return state_of(
+        event
+        for event in events
+        if event.kind in _ENDS_INVERSES or (event.kind == _STARTS_INVERSE and event.data.get("host", "") == host)
+    ).inverses
+
+
 def doubts(state: State) -> list[str]:
     """Every venue that was killed and is not proven clear, and every latch that is not as it was told: as long as there
     is one, no run may call itself done."""
@@ -318,6 +327,8 @@ def _gate_passed(state: State, event: Event) -> State:
     return state._replace(gates={gate: waiting for gate, waiting in state.gates.items() if gate != passed})
 
 
+_STARTS_INVERSE, _ENDS_INVERSES = "inverse.registered", ("inverse.applied", "claims.given_up")
+
 # What each kind of event changes; kinds that are not here change nothing that is derived.
 _UPDATES = {
     "incident.opened": _opened,
@@ -331,7 +342,7 @@ _UPDATES = {
     "strategies.stopped": _strategy,
     "strategies.started": _strategy,
     "latch.changed": _latched,
-    "inverse.registered": _registered,
+    _STARTS_INVERSE: _registered,
     "inverse.applied": _applied,
     "claims.given_up": _given_up,
     "gate.held": _gate_held,

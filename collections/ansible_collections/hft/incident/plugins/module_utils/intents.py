@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from .errors import IncidentError
-from .incident import Incident, Inverse, state_of
+from .incident import Incident, Inverse, open_inverses
 from .redaction import recordable
 
 KIND = "inverse.registered"
@@ -31,7 +31,7 @@ def registration(
     still_open: Sequence[Inverse], inverses: Iterable[Mapping[str, Any]], *, task: str, host: str
 ) -> Registration:
     """What to write so that all of ``inverses`` are open: pure. Raises TypeError for arguments that JSON cannot say."""
-    known = {_key(item.module, item.args, host): item.id for item in still_open if item.host == host}
+    known = {_key(item.module, item.args, item.host): item.id for item in still_open}
     made = Registration([], [])
     for item in inverses:
         module, args = item.get("module"), item.get("args") or {}
@@ -54,7 +54,7 @@ def register(
     """
     given = [dict(item) for item in inverses]
     try:
-        still_open = state_of(incident.journal.events()).inverses
+        still_open = open_inverses(incident.journal.events(), host)
         made = registration(still_open, given, task=task, host=host)
         incident.journal.extend(made.drafts)
     except IncidentError:
