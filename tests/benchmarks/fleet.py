@@ -32,7 +32,7 @@ from .venues import BenchError
 
 PLAYS = HERE / "fleet_plays"
 #: Rounds by number of hosts.
-ROUNDS = {1: 3, 10: 3, 50: 2, 200: 1}
+ROUNDS = {1: 3, 10: 3, 50: 1, 200: 1}
 #: Who would take longer than this (s), going by the size before, is left out.
 PATIENCE_S = 90.0
 TIMEOUT_S = 600.0
