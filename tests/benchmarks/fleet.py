@@ -37,6 +37,12 @@ ROUNDS = {1: 3, 10: 3, 50: 1, 200: 1}
 PATIENCE_S = 90.0
 TIMEOUT_S = 600.0
 OURS = "shipped"
+NOTES = (
+    "shipped: what a host does is done on this machine, too; real hosts do it themselves, at the same time",
+    "in process: as in the lab, whose hosts are the control node",
+    "stock: told which Python to use; without record, second look, or proof of what was kept",
+    "pyinfra: ships no module but runs shell commands; without record, second look, or proof of what was kept",
+)
 
 Command = Callable[[Fleet], Sequence[str]]
 
@@ -87,7 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     for job in JOBS:
         print("\n".join(slopes(job, costs, options.sizes)) + "\n")
-    print(f"load at the end: {_load()}")
+    print("\n".join([*NOTES, f"load at the end: {_load()}"]))
     return 0
 
 
