@@ -26,7 +26,7 @@ lint: $(VENV)/.test  ## ruff, mypy, who may import whom, ansible-lint
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python tools/check_imports.py
-	$(BIN)/ansible-lint --offline -q collections/ansible_collections/hft/incident
+	$(BIN)/ansible-lint --offline -q collections/ansible_collections/hft/incident molecule
 
 sanity:  ## the ecosystem's own gates, and that each of them bites
 	@$(MAKE) --no-print-directory VENV=$(VENV)/gates gates

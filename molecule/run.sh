@@ -16,8 +16,8 @@ give_up() {
 [ "$(id -u)" = 0 ] || give_up "the hosts are system containers: run it as root"
 needed=(podman runc crun netavark aardvark-dns iptables mmdebstrap uidmap openssh-client)
 if ! dpkg-query -W "${needed[@]}" > /dev/null 2>&1; then
-  { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends "${needed[@]}"; } > "$log" 2>&1 \
-    || give_up "cannot install ${needed[*]}: $(tail -n 1 "$log")"
+  { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends "${needed[@]}"; } \
+    > "$log" 2>&1 || give_up "the packages that make hosts cannot be installed: $(tail -n 1 "$log")"
 fi
 "$root/molecule/hosts/sandbox.sh" podman info > /dev/null 2> "$log" || give_up "podman cannot run here: $(tail -n 1 "$log")"
 
