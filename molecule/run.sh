@@ -1,4 +1,8 @@
 #!/bin/bash
+# Copyright: (c) 2026, hft-incident contributors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+# SPDX-License-Identifier: Apache-2.0
+
 # run.sh COMMAND…: runs it (molecule, or a shell to look around in) where molecule's hosts can be made, as root on a
 # Debian 12 with nothing prepared but the virtual environment VENV with the extra "molecule". Everything that is built is
 # kept: wheels in VENV, the hosts' image in podman's store.

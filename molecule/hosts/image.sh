@@ -1,4 +1,8 @@
 #!/bin/bash
+# Copyright: (c) 2026, hft-incident contributors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+# SPDX-License-Identifier: Apache-2.0
+
 # image.sh WHEELHOUSE: the image of all hosts, a Debian 12 with systemd. Made of the machine's own apt sources and of the
 # wheels in WHEELHOUSE, named by what it is made of, built once. Prints its name and nothing else.
 set -euo pipefail

@@ -1,4 +1,8 @@
 #!/bin/bash
+# Copyright: (c) 2026, hft-incident contributors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+# SPDX-License-Identifier: Apache-2.0
+
 # sandbox.sh COMMAND…: runs it as root where podman works on any machine and leaves nothing behind: mounts, network,
 # processes, /run and a pure cgroup v2 of its own. All that the command has started, containers too, dies with it.
 set -euo pipefail
