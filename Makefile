@@ -9,7 +9,7 @@ BIN    := $(VENV)/bin
 # Ansible looks for its own commands on PATH.
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: help drill test lint sanity gates bench docs clean ssh-keygen sshd
+.PHONY: help drill test lint sanity gates molecule bench docs clean ssh-keygen sshd
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST)
@@ -26,7 +26,7 @@ lint: $(VENV)/.test  ## ruff, mypy, who may import whom, ansible-lint
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python tools/check_imports.py
-	$(BIN)/ansible-lint --offline -q collections/ansible_collections/hft/incident
+	$(BIN)/ansible-lint --offline -q collections/ansible_collections/hft/incident molecule
 
 sanity:  ## the ecosystem's own gates, and that each of them bites
 	@$(MAKE) --no-print-directory VENV=$(VENV)/gates gates
@@ -34,6 +34,9 @@ sanity:  ## the ecosystem's own gates, and that each of them bites
 gates: $(VENV)/.sanity
 	$(BIN)/python tools/gates.py
 	$(BIN)/python -m pytest -p no:cacheprovider -n 2 -m gates tests/packaging/test_gates.py
+
+molecule: $(VENV)/.molecule  ## the playbooks on real hosts: systemd, nftables, sshd, PostgreSQL (as root on Debian 12)
+	@VENV=$(abspath $(VENV)) molecule/run.sh molecule test --all
 
 bench: $(VENV)/.bench  ## the red button and the containment, against their floors and rivals; fleets of up to 200 hosts
 	$(BIN)/python -m tests.benchmarks.bench

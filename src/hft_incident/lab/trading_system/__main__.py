@@ -49,9 +49,9 @@ async def serve(settings: Settings, *, observe: bool) -> None:
     runner = web.AppRunner(Api(system, settings.token).application(), access_log=None, shutdown_timeout=0.5)
     await runner.setup()
     try:
-        await web.TCPSite(runner, "127.0.0.1", settings.port).start()
+        await web.TCPSite(runner, settings.address, settings.port).start()
         port = runner.addresses[0][1]
-        log.info("version %s listens on 127.0.0.1:%d%s", VERSION, port, " and observes" if observe else "")
+        log.info("version %s listens on %s:%d%s", VERSION, settings.address, port, " and observes" if observe else "")
         print(json.dumps({"port": port}), flush=True)
         await system.run(stop)
     finally:

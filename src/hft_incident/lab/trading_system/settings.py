@@ -3,9 +3,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the process is started with: one JSON file.
 
-``{"port": 0, "hold_file": PATH, "log_file": PATH, "token_file": PATH or null, "exchanges": [{"name", "driver", "url",
-"key_file"}], "strategies": [{"id", "exchanges", "priority"}], "database": DSN or null, "fault_file": PATH or null}``; a
-key file is ``{"id", "secret", "passphrase"}``. Every field but the first three and the exchanges may be left out.
+``{"address": "127.0.0.1", "port": 0, "hold_file": PATH, "log_file": PATH, "token_file": PATH or null, "exchanges":
+[{"name", "driver", "url", "key_file"}], "strategies": [{"id", "exchanges", "priority"}], "database": DSN or null,
+"fault_file": PATH or null}``; a key file is ``{"id", "secret", "passphrase"}``. Every field but the hold file, the log
+file and the exchanges may be left out.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from ..gateways.gateway import GatewayKey
 from ..gateways.registry import GATEWAYS
 
 Priority = Literal["low", "normal", "high"]
-FIELDS = ("port", "hold_file", "log_file", "token_file", "exchanges", "strategies", "database", "fault_file")
+FIELDS = ("address", "port", "hold_file", "log_file", "token_file", "exchanges", "strategies", "database", "fault_file")
+LOOPBACK = "127.0.0.1"
 
 
 class SettingsError(Exception):
@@ -60,6 +62,7 @@ class Settings:
     strategies: tuple[StrategyEntry, ...]
     database: str | None = None
     fault_file: Path | None = None
+    address: str = LOOPBACK
 
 
 def load(path: Path) -> Settings:
@@ -82,6 +85,7 @@ def load(path: Path) -> Settings:
             strategies=strategies,
             database=_dsn(document.get("database")),
             fault_file=Path(document["fault_file"]) if document.get("fault_file") else None,
+            address=str(document.get("address", LOOPBACK)),
         )
     except KeyError as error:
         raise SettingsError(f"{path}: {error} is missing") from None

@@ -40,6 +40,9 @@ class VenueSpec(NamedTuple):
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m hft_incident.lab.venues", description=__doc__)
     parser.add_argument("--venue", dest="venues", metavar="NAME=DRIVER[:PORT]", type=venue_spec, action="append")
+    parser.add_argument(
+        "--address", default="127.0.0.1", help="where the venues listen; their control API never leaves 127.0.0.1"
+    )
     parser.add_argument("--control-port", type=int, default=0, metavar="PORT", help="default: any free one")
     parser.add_argument("--keys", type=Path, required=True, metavar="FILE", help="JSON: {venue: [{id, secret, …}]}")
     options = parser.parse_args(arguments)
@@ -49,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         keys = read_keys(options.keys)
     except (OSError, ValueError) as error:
         parser.error(f"--keys: {error}")
-    asyncio.run(host(options.venues, keys, options.control_port))
+    asyncio.run(host(options.venues, keys, options.address, options.control_port))
     return 0
 
 
@@ -75,7 +78,7 @@ def _key(row: Mapping[str, Any]) -> Key:
     return key
 
 
-async def host(specs: Sequence[VenueSpec], keys: Mapping[str, list[Key]], control_port: int) -> None:
+async def host(specs: Sequence[VenueSpec], keys: Mapping[str, list[Key]], address: str, control_port: int) -> None:
     """Run the venues and their control API until the process is asked to end."""
     ending = asyncio.Event()
     for signum in (signal.SIGTERM, signal.SIGINT):
@@ -83,8 +86,9 @@ async def host(specs: Sequence[VenueSpec], keys: Mapping[str, list[Key]], contro
     async with contextlib.AsyncExitStack() as stack:
         venues: dict[str, tuple[str, VenueServer]] = {}
         for spec in specs:
-            port = stack.enter_context(reserved_port(spec.port))
-            server = VenueServer(spec.name, make_dialect(spec.driver, keys.get(spec.name, [])), port=port)
+            port = stack.enter_context(reserved_port(address, spec.port))
+            dialect = make_dialect(spec.driver, keys.get(spec.name, []))
+            server = VenueServer(spec.name, dialect, address=address, port=port)
             stack.push_async_callback(server.stop)
             await server.start()
             venues[spec.name] = (spec.driver, server)
@@ -101,7 +105,7 @@ async def host(specs: Sequence[VenueSpec], keys: Mapping[str, list[Key]], contro
 
 
 @contextlib.contextmanager
-def reserved_port(port: int) -> Iterator[int]:
+def reserved_port(address: str, port: int) -> Iterator[int]:
     """A port that stays ours while the venue refuses connections: nobody else can bind it, and nothing answers there.
 
     Linux lets a listener share a port with a socket that is bound but does not listen. Elsewhere: the port as given.
@@ -111,7 +115,7 @@ def reserved_port(port: int) -> Iterator[int]:
         return
     with socket.socket() as holder:
         holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        holder.bind(("127.0.0.1", port))
+        holder.bind((address, port))
         yield holder.getsockname()[1]
 
 

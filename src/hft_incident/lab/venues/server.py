@@ -38,9 +38,11 @@ class Seen:
 
 
 class VenueServer:
-    """One venue on one port of 127.0.0.1."""
+    """One venue on one port, by default of 127.0.0.1."""
 
-    def __init__(self, name: str, dialect: Dialect, *, port: int = 0, latency_s: float = 0.0) -> None:
+    def __init__(
+        self, name: str, dialect: Dialect, *, address: str = "127.0.0.1", port: int = 0, latency_s: float = 0.0
+    ) -> None:
         self.name = name
         self.dialect = dialect
         self.exchange = dialect.exchange
@@ -48,6 +50,7 @@ class VenueServer:
         self.seen: list[Seen] = []
         self.latency_s = latency_s
         self.market_moves = True
+        self.address = address
         self.port = port
         self._runner: web.AppRunner | None = None
         self._site: web.SockSite | None = None
@@ -73,7 +76,7 @@ class VenueServer:
         if self._site is None and self._runner is not None:
             sock = socket.socket()
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            sock.bind(("127.0.0.1", self.port))
+            sock.bind((self.address, self.port))
             self.port = sock.getsockname()[1]
             self._site = web.SockSite(self._runner, sock, backlog=512)
             await self._site.start()

@@ -314,7 +314,7 @@ class _Session:
             "AND has_table_privilege(found, 'DELETE'), false), "
             "coalesce((SELECT has_schema_privilege(oid, 'CREATE') FROM pg_namespace WHERE nspname = place), false) "
             "FROM wanted",
-            (self._sql.Identifier(*table).as_string(None), table[0] if len(table) > 1 else None),
+            (self._sql.Identifier(*table).as_string(self._connection), table[0] if len(table) > 1 else None),
         ).fetchone()
         return _Look(*row)
 
