@@ -287,6 +287,26 @@ def test_hostile_text_is_delivered_harmlessly_everywhere(stage: CommsStage, text
     assert verify(incident.journal.path).state == "intact"
 
 
+def test_a_page_that_is_too_long_for_its_service_is_cut_and_pages_all_the_same(stage: CommsStage) -> None:
+    policy = stage.policy()
+    policy["wording"] = {"page": {"text": "{{ standing }} {{ venues }} {{ severity_reason }} {{ exposure }}"}}
+    stage.write_policy(policy)
+    incident = stage.opened(scale=1, real=False)
+    incident.journal.append(
+        "severity.set", {"severity": 1, "before": 1, "by": "person", "rule": None, "reason": "x" * 400}
+    )
+    many = [{"name": f"venue-{number}", "verdict": "open", "open_after": 1} for number in range(80)]
+    incident.journal.append("kill.verified", {"verdict": "open", "venues": many})
+    assets = [{"asset": f"COIN{number}", "net": "123456.789", "stable": False} for number in range(80)]
+    incident.journal.append("exposure.measured", {"assets": assets, "unknown": {}, "partial": False, "not_netted": []})
+    incident.journal.append("alarm.judged", {"real": True, "because": "it is out"})
+    assert served(stage, incident)[0] == 0
+    pages = [one for one in about(stage, incident, "pagerduty") if one.target == "paging"]
+    assert [one.ok for one in pages] == [True]
+    assert len(str(pages[0].text)) == 1024
+    assert str(pages[0].text).endswith("…")
+
+
 # The war room ---------------------------------------------------------------------------------------------------------
 
 

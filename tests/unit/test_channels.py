@@ -10,7 +10,7 @@ import os
 
 import pytest
 
-from hft_incident.comms.channels import DeliveryError, _Complaints, send, take_way_out
+from hft_incident.comms.channels import DeliveryError, _Complaints, fitting, send, take_way_out
 from hft_incident.comms.policy import Site
 from hft_incident.comms.wording import Message
 
@@ -28,6 +28,14 @@ def test_a_librarys_complaint_names_no_part_of_a_secret_address() -> None:
     said = str(complaint(f"Failed to send to {URL} for kanarienvogel0123: error=500."))
     assert "kanarienvogel" not in said
     assert "error=500" in said
+
+
+@pytest.mark.parametrize("length", [1, 50, 91, 92, 5000])
+def test_subject_and_text_fit_together(length: int) -> None:
+    message = MESSAGE._replace(text="x" * length)
+    text = fitting(message, 100)
+    assert len(f"{message.subject}\r\n{text}") <= 100
+    assert (text == message.text) is (length <= 91)
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from ansible_collections.hft.incident.plugins.module_utils.redaction import scru
 from ansible_collections.hft.incident.plugins.module_utils.secret_ref import SecretError, resolve
 
 from .policy import STATUS_PAGE, Site
-from .wording import Message
+from .wording import TEXT_LIMIT, Message
 
 _STATUS = re.compile(r"error=(\d{3})")
 #: A part of a URL that is shorter is no secret, and would take words out of a sentence.
@@ -70,21 +70,29 @@ def send(site: Site, channel: str, message: Message, *, again: bool) -> None:
     """
     import apprise  # a tenth of a second, which only who sends has to spend
 
-    sender, secrets = apprise.Apprise(asset=_asset()), []
+    sender, secrets, repeated, limit = apprise.Apprise(asset=_asset()), [], "", TEXT_LIMIT
     for url, service in services(site, channel):
+        kind = service.__class__.__name__
         secrets.append(url)
-        if not _KNOWS_REPEATS.get(service.__class__.__name__, _no_key)(service, message) and again:
-            message = message._replace(text=message.text + REPEATED)
+        limit = min(limit, _LIMITS.get(kind, limit))
+        if not _KNOWS_REPEATS.get(kind, _no_key)(service, message) and again:
+            repeated = REPEATED
         sender.add(service)
     with _Complaints(secrets) as complaints:
         ok = sender.notify(
             title=message.subject,
-            body=message.text,
+            body=fitting(message, limit - len(repeated)) + repeated,
             body_format=apprise.NotifyFormat.TEXT,
             notify_type=_TYPES.get(message.kind, apprise.NotifyType.WARNING),
         )
     if not ok:
         raise complaints.error()
+
+
+def fitting(message: Message, limit: int) -> str:
+    """As much of the text as fits with the subject, which services put before it, into so many characters."""
+    room = limit - len(message.subject) - len("\r\n")
+    return message.text if len(message.text) <= room else f"{message.text[: room - 1]}…"
 
 
 def _asset() -> Any:
@@ -117,6 +125,8 @@ _KNOWS_REPEATS: Mapping[str, Callable[[Any, Message], bool]] = {
     "NotifyXML": _idempotent,
     "NotifyForm": _idempotent,
 }
+#: What a service refuses to take if it is longer: it cuts nothing itself, and a page that is refused pages nobody.
+_LIMITS: Mapping[str, int] = {"NotifyPagerDuty": 1024, "NotifyTwilio": 1600}
 _TYPES: Mapping[str, str] = {"resolved": "success", "restored": "success", "contained": "info", "update": "info"}
 
 
