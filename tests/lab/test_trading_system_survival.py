@@ -351,7 +351,8 @@ def test_observing_it_sends_no_order_whatever_it_is_told(
         assert hft.get("/health")["mode"] == "observe"
         assert hft.call("DELETE", "/killswitch").body["active"] is False
         hft.call("POST", "/system/clear_caches")
-        wait_until(lambda: hft.get("/exchanges/alpha")["last_market_data_age_s"] < 1)
+        # None where it has just been told to forget what it had.
+        wait_until(lambda: (age := hft.get("/exchanges/alpha")["last_market_data_age_s"]) is not None and age < 1)
         no_order_arrives(alpha)
         no_order_arrives(beta)
         assert orphans
