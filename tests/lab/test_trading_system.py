@@ -362,7 +362,7 @@ def test_stale_market_data_pauses_quoting_and_then_ends_the_session(
     assert hft.get("/health")["components"]["gateway.alpha"] == "disconnected"
     assert exchange(hft, "beta")["connected"]
     host.clear("alpha")
-    wait_until(lambda: exchange(hft, "alpha")["last_market_data_age_s"] < 1)
+    wait_until(lambda: (age := exchange(hft, "alpha")["last_market_data_age_s"]) is not None and age < 1)
     no_order_arrives(alpha, placed)  # the data is back, but nobody has reconnected
     assert hft.call("POST", "/exchanges/alpha/reconnect").body == {"connected": True}
     orders_arrive(alpha)
