@@ -7,19 +7,18 @@ from __future__ import annotations
 
 from typing import Any
 
-import yaml
-
 from .errors import UsageError
-
-# The C parser is ten times as fast; wheels for every common platform have it.
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def read(path: str, fault: type[UsageError] = UsageError) -> Any:
     """The document in the file. Raises ``fault`` that names the file and what is wrong with it."""
+    import yaml  # on the control node; a host that runs a module need not have it
+
+    # The C parser is ten times as fast; wheels for every common platform have it.
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
         with open(path, "rb") as file:
-            return yaml.load(file, Loader=_Loader)  # noqa: S506  # a safe loader, chosen above
+            return yaml.load(file, Loader=loader)  # noqa: S506  # a safe loader, chosen above
     except OSError as error:
         raise fault(f"cannot read {path}: {(error.strerror or 'error').lower()}") from None
     except yaml.YAMLError as error:
