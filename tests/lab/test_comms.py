@@ -350,6 +350,7 @@ def test_lines_that_may_be_in_the_room_are_looked_for_there(stage: CommsStage) -
     stage.sinks.inject("accepts_then_fails", "slack", op="chat.postMessage", remaining=1)
     served(stage, incident)
     assert of_kind(incident, "war_room.failed")
+    incident.journal.append("incident.acknowledged", {"by": "alice"})  # the next message would have both
 
     def posted() -> bool:
         return any(data["through"] >= ordered.seq for data in of_kind(incident, "war_room.posted"))

@@ -45,7 +45,7 @@ def meeting(situation: Situation, plan: Plan, state: State) -> Iterator[Job]:
         through = news[-1].seq
         yield Job(
             f"war room post {through}",
-            partial(_post, situation, plan, ident, news, False),
+            partial(_post, situation, plan, ident, news),
             partial(_room_failed, plan, LOST, 1),
         )
 
@@ -96,15 +96,15 @@ def _news(events: Sequence[Event]) -> list[Event]:
     return [event for event in events if event.seq > posted and event.kind in kinds][:MOST_LINES]
 
 
-def _post(situation: Situation, plan: Plan, ident: str, news: Sequence[Event], again: bool) -> Sequence[Draft]:
+def _post(situation: Situation, plan: Plan, ident: str, news: Sequence[Event]) -> Sequence[Draft]:
     site, slack = situation.policy.site, situation.policy.war_room.slack
     if slack is None:
         return []
     # One that failed before may have arrived all the same: the room itself is asked.
-    again = again or any(event.kind == ROOM_FAILED for event in situation.events)
-    lines = [f"{event.at[11:19]} {sentence(event)}" for event in news]
+    again = any(event.kind == ROOM_FAILED for event in situation.events)
+    lines = {event.seq: f"{event.at[11:19]} {sentence(event)}" for event in news}
     try:
-        post(site, slack, ident, lines, news[-1].seq, again=again)
+        post(site, slack, ident, lines, again=again)
     except DeliveryError as error:
         attempts = sum(event.kind == ROOM_FAILED for event in situation.events) + 1
         return _room_failed(plan, str(error), attempts)

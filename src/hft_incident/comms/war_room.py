@@ -66,21 +66,23 @@ def open_room(site: Site, room: WarRoom, incident: str, *, private: bool, topic:
             "meeting": meeting.told() if meeting else None}  # fmt: skip
 
 
-def post(site: Site, slack: Slack, ident: str, lines: Sequence[str], through: int, *, again: bool) -> None:
-    """What matters of the record, up to the journal line ``through``. ``again``: it may be there already.
+def post(site: Site, slack: Slack, ident: str, lines: Mapping[int, str], *, again: bool) -> None:
+    """What matters of the record, by journal line. ``again``: some of it may be there already.
 
     Raises DeliveryError.
     """
     client = _client(site, slack)
-    if again and _is_posted(client, ident, through):
+    known = _posted_through(client, ident) if again else 0
+    fresh = {seq: line for seq, line in lines.items() if seq > known}
+    if not fresh:
         return
-    text = "\n".join(map(harmless, lines))
+    text = "\n".join(map(harmless, fresh.values()))
     with _slack_words("post into the war room"):
         client.chat_postMessage(
             channel=ident,
             text=text if len(text) <= POST_LIMIT else f"{text[:POST_LIMIT]}…",
             mrkdwn=False,
-            metadata={"event_type": MARK, "event_payload": {"through": through}},
+            metadata={"event_type": MARK, "event_payload": {"through": max(fresh)}},
             unfurl_links=False,
         )
 
@@ -130,13 +132,13 @@ def _invite(client: WebClient, ident: str, users: Sequence[str]) -> None:
             client.conversations_invite(channel=ident, users=user)
 
 
-def _is_posted(client: WebClient, ident: str, through: int) -> bool:
+def _posted_through(client: WebClient, ident: str) -> int:
+    """The last journal line that the room has, by its own newest messages; 0: none."""
     with _slack_words("look into the war room"):
         history = client.conversations_history(channel=ident, limit=100, include_all_metadata=True)
     marks = (message.get("metadata") or {} for message in history["messages"])
-    return any(
-        mark.get("event_type") == MARK and (mark.get("event_payload") or {}).get("through") == through for mark in marks
-    )
+    lines = ((mark.get("event_payload") or {}).get("through") for mark in marks if mark.get("event_type") == MARK)
+    return max((line for line in lines if isinstance(line, int)), default=0)
 
 
 class _slack_words:  # noqa: N801  # a context manager that reads as the verb it is

@@ -29,7 +29,7 @@ PROGRAM = "hft_incident.comms"
 LOOK_S = 0.02
 
 # The shell ends at once, so that the process is nobody's child: ending a run with all that came from it spares it.
-_DETACHED = 'exec >>"$1" 2>&1 </dev/null; shift; "$@" &'
+_DETACHED = 'umask 077; exec >>"$1" 2>&1 </dev/null; shift; "$@" &'
 
 
 class Following:
