@@ -19,8 +19,8 @@ from typing import ClassVar, Literal, NamedTuple
 from ..api import Credentials, Venue
 from ..errors import VenueError
 
-#: What a key may do, in words that all venues share. A right that a dialect cannot place is kept as ``other:<its word>``,
-#: so that a key that may more than it should never looks harmless.
+#: What a key may do, in words that all venues share. A right that a dialect cannot place is kept as
+#: ``other:<its word>``, so that a key that may more than it should never looks harmless.
 Permission = Literal["read", "trade", "withdraw", "transfer", "manage_keys"]
 
 
