@@ -18,6 +18,7 @@ from typing import Any
 from ansible_collections.hft.incident.plugins.module_utils.approvals import (
     GIVEN,
     HELD,
+    POLICY_FIELDS,
     Judgement,
     basis,
     statement_of,
@@ -146,7 +147,7 @@ def _asked(incident: Incident, name: str) -> tuple[Gate, list[Event]]:
         waits = ", ".join(state.gates)
         what = f"it waits at {waits}" if waits else f"`hft-incident status {incident.id}` says where it stands"
         raise UsageError(f"{incident.id} does not wait at gate {name!r}: {what}")
-    policy = {field: held[-1].get(field) for field in ("people", "groups", "valid_for_s", "question")}
+    policy = {field: held[-1].get(field) for field in POLICY_FIELDS}
     gate = gate_of(incident, name, {name: policy}, held[-1].get("allowed_signers"))
     if not objection_to_passage(gate, events):
         raise UsageError(f"{incident.id} has passed gate {name!r} already; next: `{gate.how_to_go_on}`")

@@ -14,7 +14,14 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from ansible_collections.hft.incident.plugins.module_utils.approvals import HELD, PASSED, is_closing, moment
+from ansible_collections.hft.incident.plugins.module_utils.approvals import (
+    DECISION,
+    HELD,
+    PASSED,
+    guards_of,
+    is_closing,
+    moment,
+)
 from ansible_collections.hft.incident.plugins.module_utils.chain import Event
 from ansible_collections.hft.incident.plugins.module_utils.incident import PHASES, state_of
 
@@ -81,23 +88,28 @@ def _completed(run: Sequence[Event]) -> set[str]:
 
 
 def _voided(events: Sequence[Event], plays: Sequence[Play], completed: set[str], now: datetime) -> set[str]:
-    """What was completed behind a gate and counts no more.
+    """What was completed behind a gate and counts no more; of each gate its last passage is looked at."""
+    last = {event.data.get("gate"): event for event in events if event.kind == PASSED}
+    return set().union(*(_voided_by(passage, events, plays, completed, now) for passage in last.values()))
 
-    Where something was closed again, all since the phase of the gate began: what the approval rested on (a system that
-    observes, books that agree) has to be shown anew. Where the passage has grown old with something left to open in
-    that phase, the gate alone.
+
+def _voided_by(
+    passage: Event, events: Sequence[Event], plays: Sequence[Play], completed: set[str], now: datetime
+) -> set[str]:
+    """Where something that the gate stands before was closed again, all since the phase of the gate began: what the
+    approval rested on (a system that observes, books that agree) has to be shown anew. Where the passage has grown old
+    with something left to open in that phase, the gate alone.
     """
-    passage = next((event for event in reversed(events) if event.kind == PASSED), None)
-    entered = [e.data.get("play") for e in events if e.kind == "phase.entered" and passage and e.seq < passage.seq]
+    entered = [e.data.get("play") for e in events if e.kind == "phase.entered" and e.seq < passage.seq]
     number = next((number for number, play in enumerate(plays) if play.name in entered[-1:]), None)
-    if passage is None or number is None:
+    if number is None:
         return set()
-    gate = plays[number]
-    if any(event.seq > passage.seq and is_closing(event) for event in events):
+    gate, guards = plays[number], guards_of(passage)
+    if any(event.seq > passage.seq and is_closing(event, guards) for event in events):
         first = next(index for index, play in enumerate(plays) if play.phase == gate.phase)
         return {play.name for play in plays[first:]}
     left = any(play.name not in completed for play in plays[number:] if play.phase == gate.phase)
-    return {gate.name} if left and _is_old(events, passage, now) else set()
+    return {gate.name} if left and guards != DECISION and _is_old(events, passage, now) else set()
 
 
 def _is_old(events: Sequence[Event], passage: Event, now: datetime) -> bool:

@@ -76,6 +76,7 @@ CHANGES: dict[str, Line] = {
     "it is worse than it seemed": ("severity.set", {"severity": 1}),
     "it happened before": ("incident.escalated", {"earlier": ["inc-1"]}),
     "a venue looks different": ("venue.diagnosed", {"name": "alpha", "verdict": "degraded"}),
+    "a host was isolated": ("host.isolated", {"host": "hft-1", "state": "isolated"}),
     "it was closed": ("incident.closed", {"resolution": "resolved"}),
     "it was reopened": ("incident.reopened", {"reason": "not over"}),
 }
@@ -163,6 +164,7 @@ def test_a_gate_is_read_with_its_defaults() -> None:
         ({"g": {"people": 2, "groups": ["a"], "valid_for_s": 0}}, "valid_for_s: must be"),
         ({"g": {"people": 2, "groups": ["a"], "valid_for_s": None}}, "valid_for_s: must be"),
         ({"g": {"people": 2, "groups": ["a"], "question": 3}}, "question: not a text"),
+        ({"g": {"people": 2, "groups": ["a"], "guards": "doors"}}, "guards: must be one of trading, hosts, decision"),
     ],
 )
 def test_a_policy_that_makes_no_sense_is_refused(gates: dict[str, Any], words: str) -> None:
@@ -214,7 +216,7 @@ def test_every_change_of_the_facts_outdates(change: Line, before: list[Line], af
 
 def test_every_kind_that_counts_has_a_test_here() -> None:
     tested = {kind for kind, _ in (*STORY, *CHANGES.values())}
-    assert set(approvals._FACTS) | set(approvals._CLOSES) <= tested
+    assert set(approvals._FACTS).union(*approvals._CLOSES.values()) <= tested
     assert not tested & set(NOISE)
 
 
@@ -251,7 +253,28 @@ def test_what_closes_is_told_from_what_only_proves_again() -> None:
     assert not any(map(is_closing, journal(SAME_AGAIN)))
 
 
-@any_of(st.sampled_from([*approvals._FACTS, *approvals._CLOSES]), st.dictionaries(st.text(), json_values, max_size=4))
+def test_what_is_closed_is_another_thing_for_each_kind_of_gate() -> None:
+    def closes(guards: str) -> set[str]:
+        return {name for name, line in CHANGES.items() if is_closing(journal([line])[0], guards)}
+
+    assert closes(approvals.HOSTS) == {"a host was isolated", "it was closed", "it was reopened"}
+    assert closes(approvals.DECISION) == set()
+    assert "a host was isolated" not in closes(approvals.TRADING)
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=list(CHANGES))
+def test_a_decision_is_outdated_by_nothing_that_comes_to_light(change: Line) -> None:
+    given = approval(journal(STORY))
+    policy = POLICY._replace(guards=approvals.DECISION)
+    found = judge(INCIDENT, policy, journal([*STORY, change]), [given], NOW, pressed=NOW)
+    assert found.accepted == (given,)
+    assert not judge(INCIDENT, POLICY, journal([*STORY, change]), [given], NOW).accepted
+
+
+@any_of(
+    st.sampled_from([*approvals._FACTS, *approvals._CLOSES[approvals.TRADING]]),
+    st.dictionaries(st.text(), json_values, max_size=4),
+)
 def test_data_of_any_shape_has_a_basis(kind: str, data: dict[str, Any]) -> None:
     assert isinstance(basis(journal([OPENED, (kind, data)])), dict)
 

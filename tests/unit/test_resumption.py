@@ -109,3 +109,25 @@ def test_an_old_passage_is_asked_for_again_while_there_is_something_to_open() ->
 def test_an_old_passage_is_no_matter_where_all_was_opened() -> None:
     lines = [started(), *entered("look", "close", "observe", "ask"), HELD, PASSED, *entered("open", "end")]
     assert plan(*lines, now=LATER) == ("end", "detect,review")
+
+
+CLEARED: Line = ("gate.passed", {"gate": "security_clearance", "guards": "hosts", "people": ["d"]})
+CONFIRMED: Line = ("gate.passed", {"gate": "confirm_breach", "guards": "decision", "people": ["d"]})
+ISOLATED: Line = ("host.isolated", {"host": "hft-1"})
+
+
+@pytest.mark.parametrize("passage", [CLEARED, CONFIRMED])
+def test_a_gate_before_hosts_or_of_a_decision_is_not_shut_by_what_is_closed_to_trading(passage: Line) -> None:
+    lines = [started(), *entered("look", "close", "observe"), passage, CLOSED, *entered("ask"), failed("ask")]
+    assert plan(*lines) == ("ask", "detect,authority,open,review")
+
+
+def test_a_host_that_is_isolated_again_has_to_be_cleared_again() -> None:
+    cleared = [started(), *entered("look", "close", "observe"), CLEARED, *entered("ask")]
+    assert plan(*cleared, ISOLATED) == ("observe", "detect,observe,authority,open,review")
+    assert plan(*cleared, ISOLATED, CLEARED) == ("ask", "detect,authority,open,review")
+
+
+def test_what_one_gate_loses_is_not_hidden_by_the_passage_of_another() -> None:
+    again = [started("r2"), *entered("look", "ask"), PASSED, *entered("open"), CLOSED, CONFIRMED]
+    assert plan(started(), *UNTIL_GATE, *again) == ("observe", "detect,observe,authority,open,review")

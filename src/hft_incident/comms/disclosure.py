@@ -66,7 +66,7 @@ def answer(
         found = authority.judgement(asked, authority.intact_events(incident), now)
     except IncidentError:
         return None
-    return None if found.missing else (ALLOWED, authority.passage_of(gate, found))
+    return None if found.missing else (ALLOWED, authority.passage_of(asked.policy, found))
 
 
 def signers_of(named: str | None, sources: Sequence[str]) -> str | None:

@@ -112,6 +112,7 @@ def test_without_approvals_it_holds_and_says_who_can_do_what(firm: Firm, inciden
         "groups": ["trading", "risk"],
         "question": "May trading resume?",
         "valid_for_s": 3600,
+        "guards": "trading",
         "allowed_signers": str(firm.signers),
         "approved_by": [],
         "missing": 2,
@@ -138,7 +139,7 @@ def test_two_right_ones_pass_it_once_and_for_all_that_opens(
     done = ask(firm)
     assert (done.failed, done["changed"], done["passed"], done["would_hold"]) == (False, False, True, False)
     names = [f"{name}@firm.example" for name in people]
-    assert done.recorded("gate.passed") == [{"gate": GATE, "people": names, "approvals": [5, 6]}]
+    assert done.recorded("gate.passed") == [{"gate": GATE, "guards": "trading", "people": names, "approvals": [5, 6]}]
     keep(incident, done)
     require(firm, incident)
     again = ask(firm)
@@ -386,7 +387,12 @@ def test_a_record_whose_chain_is_broken(firm: Firm, incident: Incident) -> None:
 
 
 def test_a_passage_that_nobody_signed(firm: Firm, incident: Incident) -> None:
-    forged = {"gate": GATE, "people": ["alice@firm.example", "bob@firm.example"], "approvals": [1, 2]}
+    forged = {
+        "gate": GATE,
+        "guards": "trading",
+        "people": ["alice@firm.example", "bob@firm.example"],
+        "approvals": [1, 2],
+    }
     incident.journal.append("gate.passed", forged)
     assert "2 of the approvals that passed it do not count" in shut(firm, incident)
     assert ask(firm).outcome == "held"
@@ -396,13 +402,17 @@ def test_a_passage_that_nobody_signed(firm: Firm, incident: Incident) -> None:
 def test_a_passage_with_too_few(firm: Firm, incident: Incident, approvals: Any) -> None:
     sign(firm, incident, "alice")
     firm.hold(incident)
-    incident.journal.append("gate.passed", {"gate": GATE, "people": ["alice", "bob"], "approvals": approvals})
+    incident.journal.append(
+        "gate.passed", {"gate": GATE, "guards": "trading", "people": ["alice", "bob"], "approvals": approvals}
+    )
     assert "of the approvals that passed it do not count" in shut(firm, incident)
 
 
 def test_a_passage_stands_on_the_approvals_that_it_names_and_no_others(firm: Firm, incident: Incident) -> None:
     sign(firm, incident, "alice", "bob")
-    incident.journal.append("gate.passed", {"gate": GATE, "people": ["alice", "bob"], "approvals": [5]})
+    incident.journal.append(
+        "gate.passed", {"gate": GATE, "guards": "trading", "people": ["alice", "bob"], "approvals": [5]}
+    )
     assert "1 of the approvals that passed it do not count" in shut(firm, incident)
 
 

@@ -33,6 +33,15 @@ _GROUP = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]*")
 Basis = Mapping[str, Any]
 
 
+#: What a gate stands before, and so what takes its passage back: ``trading`` may resume until something is closed;
+#: ``hosts`` are clean until one is isolated again; a ``decision`` (somebody confirms, somebody waives) stays taken.
+TRADING, HOSTS, DECISION = GUARDS = ("trading", "hosts", "decision")
+
+
+#: What the inventory, and the record of a gate that holds, say of a gate.
+POLICY_FIELDS = ("people", "groups", "valid_for_s", "question", "guards")
+
+
 class Policy(NamedTuple):
     """What one gate asks for: so many different people, each of them in one of the groups, within so many seconds."""
 
@@ -41,6 +50,7 @@ class Policy(NamedTuple):
     groups: tuple[str, ...]
     valid_for_s: int
     question: str
+    guards: str = TRADING
 
 
 class Given(NamedTuple):
@@ -89,7 +99,7 @@ def policy_of(gates: Mapping[str, Any], gate: str) -> Policy:
     asked = gates[gate]
     if not isinstance(asked, Mapping):
         raise UsageError(f"gate {gate}: not a mapping with people and groups")
-    unknown = sorted(map(str, set(asked) - {"people", "groups", "valid_for_s", "question"}))
+    unknown = sorted(map(str, set(asked) - set(POLICY_FIELDS)))
     if unknown:
         raise UsageError(f"gate {gate}: unknown field {unknown[0]!r}")
     groups = asked.get("groups")
@@ -99,12 +109,16 @@ def policy_of(gates: Mapping[str, Any], gate: str) -> Policy:
     question = asked.get("question", "")
     if not isinstance(question, str):
         raise UsageError(f"gate {gate}: question: not a text")
+    guards = asked.get("guards") or TRADING  # a record from before there was a choice has none
+    if guards not in GUARDS:
+        raise UsageError(f"gate {gate}: guards: must be one of {', '.join(GUARDS)}")
     return Policy(
         gate=gate,
         people=_count(gate, "people", asked.get("people")),
         groups=tuple(dict.fromkeys(map(str, groups))),
         valid_for_s=_count(gate, "valid_for_s", asked.get("valid_for_s", DEFAULT_VALID_FOR_S)),
         question=str(question),
+        guards=guards,
     )
 
 
@@ -153,10 +167,16 @@ def basis(events: Iterable[Event]) -> dict[str, Any]:
     return facts
 
 
-def is_closing(event: Event) -> bool:
-    """Whether this closed something: whatever was approved before it was not meant to open that."""
-    closes = _CLOSES.get(event.kind)
+def is_closing(event: Event, guards: str = TRADING) -> bool:
+    """Whether this closed something that such a gate stands before: an approval from before was not meant for it."""
+    closes = _CLOSES[guards].get(event.kind)
     return bool(closes and closes(event.data))
+
+
+def guards_of(passage: Event) -> str:
+    """What the gate of this ``gate.passed`` stands before; records from before there was a choice do not say it."""
+    said = passage.data.get("guards")
+    return said if isinstance(said, str) and said in GUARDS else TRADING
 
 
 def _found_something(data: Mapping[str, Any]) -> bool:
@@ -165,14 +185,19 @@ def _found_something(data: Mapping[str, Any]) -> bool:
     return cancelled or any(item.get("changed") for item in _dicts(data, "trading_systems"))
 
 
-_CLOSES: Mapping[str, Callable[[Mapping[str, Any]], bool]] = {
-    "kill.ordered": lambda data: True,
-    "kill.verified": _found_something,
-    "latch.changed": lambda data: data.get("state") == "closed",
-    "exchange.changed": lambda data: data.get("state") == "disabled",
-    "strategies.stopped": lambda data: bool(data.get("ids")),
-    "incident.closed": lambda data: True,
-    "incident.reopened": lambda data: True,
+Closes = Mapping[str, Callable[[Mapping[str, Any]], bool]]
+_ENDED: Closes = {"incident.closed": lambda data: True, "incident.reopened": lambda data: True}
+_CLOSES: Mapping[str, Closes] = {
+    TRADING: {
+        "kill.ordered": lambda data: True,
+        "kill.verified": _found_something,
+        "latch.changed": lambda data: data.get("state") == "closed",
+        "exchange.changed": lambda data: data.get("state") == "disabled",
+        "strategies.stopped": lambda data: bool(data.get("ids")),
+        **_ENDED,
+    },
+    HOSTS: {"host.isolated": lambda data: True, **_ENDED},
+    DECISION: {},
 }
 
 Facts = Iterable[tuple[str, Any]]
@@ -221,6 +246,7 @@ _FACTS: Mapping[str, Callable[[Mapping[str, Any]], Facts]] = {
     "database.probed": _fields("database", ("host", "dbname"), ("verdict",)),
     "release.checked": _fields("release", ("host",), ("verdict",)),
     "service.changed": _fields("service", ("host", "unit"), ("state",)),
+    "host.isolated": _fields("isolation", ("host",), ("state",)),
     "claims.taken_over": _fields("taken over from", ("incident",), ("things",)),
     "claims.given_up": _fields("given up to", ("incident",), ("things",)),
     "inverse.registered": lambda data: [(f"to undo {data.get('id')}", data.get("describe") or data.get("module"))],
@@ -253,7 +279,7 @@ def judge(
     refused: list[Refusal] = []
     for one in given:
         reason = _objection(incident, policy, events, facts, one, now)
-        reason = reason or _before(pressed, one) or _repeats(one, accepted)
+        reason = reason or (_before(pressed, one) if policy.guards == TRADING else "") or _repeats(one, accepted)
         if reason:
             refused.append(Refusal(one.person or one.fingerprint or "somebody", reason))
         else:
@@ -301,6 +327,8 @@ def _outdated(policy: Policy, events: Sequence[Event], facts: Basis, one: Given,
     signed = upto[-1] if upto and upto[-1].seq == head["seq"] < one.seq else None
     if signed is None or signed.hash != head["hash"]:
         return "it was signed over another record than this one"
+    if policy.guards == DECISION:  # what has come to light since makes it no less taken
+        return ""
     then = basis(upto)
     changed = sorted(name for name in {*then, *facts} if then.get(name) != facts.get(name))
     return f"outdated: changed since: {', '.join(changed)}" if changed else ""

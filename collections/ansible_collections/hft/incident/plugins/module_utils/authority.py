@@ -19,6 +19,7 @@ from .approvals import (
     GIVEN,
     HELD,
     PASSED,
+    TRADING,
     Given,
     Judgement,
     Policy,
@@ -80,13 +81,18 @@ def require_passed(incident: Incident, gate: str, gates: Mapping[str, Any], allo
         if found.missing or not any(event.kind == HELD and event.data.get("gate") == gate for event in events):
             why = "; ".join([objection, *refusals(found)])
             raise HeldError(f"gate {gate} is shut: {why}; `{asked.how_to_approve}`, then `{asked.how_to_go_on}`")
-        incident.journal.append(PASSED, passage_of(gate, found))
+        incident.journal.append(PASSED, passage_of(asked.policy, found))
     claims.require_free(incident)
 
 
-def passage_of(gate: str, found: Judgement) -> dict[str, Any]:
+def passage_of(policy: Policy, found: Judgement) -> dict[str, Any]:
     """The data of ``gate.passed``: whose approvals, and which, so that it can be proven again."""
-    return {"gate": gate, "people": list(found.approved_by), "approvals": [given.seq for given in found.accepted]}
+    return {
+        "gate": policy.gate,
+        "guards": policy.guards,
+        "people": list(found.approved_by),
+        "approvals": [given.seq for given in found.accepted],
+    }
 
 
 def objection_to_passage(gate: Gate, events: Sequence[Event]) -> str:
@@ -95,7 +101,7 @@ def objection_to_passage(gate: Gate, events: Sequence[Event]) -> str:
     if not passages:
         return "it was not passed"
     passage = passages[-1]
-    closed = [event for event in events if event.seq > passage.seq and is_closing(event)]
+    closed = [event for event in events if event.seq > passage.seq and is_closing(event, gate.policy.guards)]
     if closed:
         return f"something was closed since it was passed ({closed[-1].kind}, event {closed[-1].seq})"
     passed_at = moment(passage.at)
@@ -104,7 +110,7 @@ def objection_to_passage(gate: Gate, events: Sequence[Event]) -> str:
     if utc() - passed_at > timedelta(seconds=gate.policy.valid_for_s):
         return f"it was passed at {passage.at}, which counts for {gate.policy.valid_for_s:g} s"
     pressed = _pressed_at(gate.incident)
-    if pressed and pressed >= passed_at:
+    if pressed and pressed >= passed_at and gate.policy.guards == TRADING:
         return f"the red button was pressed by hand since it was passed (at {iso_utc(pressed)})"
     before = [event for event in events if event.seq < passage.seq]
     named = passage.data.get("approvals")

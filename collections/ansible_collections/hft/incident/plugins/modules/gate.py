@@ -99,6 +99,11 @@ valid_for_s:
   returned: where it could be found out
   type: int
   sample: 3600
+guards:
+  description: What it stands before, and so what takes its passage back.
+  returned: where it could be found out
+  type: str
+  sample: trading
 allowed_signers:
   description: The file with the keys that count.
   returned: where it could be found out

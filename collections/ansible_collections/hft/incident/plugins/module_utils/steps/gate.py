@@ -46,7 +46,7 @@ def run(params: Params, context: Context) -> Result:
     told = f"gate {gate.policy.gate} passed: approved by {' and '.join(found.approved_by)}"
     result: Result = {**_facts(gate, found), "passed": True, "would_hold": False, "msg": told}
     if not context.check:
-        result["record"] = [event(PASSED, passage_of(gate.policy.gate, found))]
+        result["record"] = [event(PASSED, passage_of(gate.policy, found))]
     return result
 
 
@@ -67,6 +67,7 @@ def _facts(gate: Gate, found: Judgement | None) -> dict[str, Any]:
         "groups": list(policy.groups),
         "question": policy.question,
         "valid_for_s": policy.valid_for_s,
+        "guards": policy.guards,
         "allowed_signers": gate.signers.path,
         "approved_by": list(found.approved_by) if found else [],
         "missing": found.missing if found else 0,

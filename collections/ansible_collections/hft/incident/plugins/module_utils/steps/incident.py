@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..approvals import PASSED, is_closing
+from ..approvals import PASSED, TRADING, guards_of, is_closing
 from ..chain import Event
 from ..errors import UnprovenError
 from ..incident import State, doubts, state_of
@@ -52,7 +52,7 @@ def _missing_for_resolved(events: Sequence[Event]) -> list[str]:
     if not state.venues:
         missing.append("no kill was verified")
     missing += _not_undone(state)
-    passed = max((line.seq for line in events if line.kind == PASSED), default=None)
+    passed = max((line.seq for line in events if line.kind == PASSED and guards_of(line) == TRADING), default=None)
     if passed is None:
         missing.append("nobody has allowed trading to resume: no gate was passed")
     elif any(line.seq > passed and is_closing(line) for line in events):
