@@ -116,7 +116,7 @@ def _phases(events: Sequence[Event]) -> Table:
 KEY_KINDS = frozenset((
     *("incident.opened", "incident.closed", "incident.reopened", "incident.escalated", "incident.acknowledged"),
     *("severity.set", "alarm.judged", "kill.ordered", "kill.verified", "crash.classified", "database.probed"),
-    *("release.checked", "evidence.kept", "latch.changed", "latch.not_opened", "strategies.stopped"),
+    *("release.checked", "evidence.kept", "evidence.waived", "latch.changed", "latch.not_opened", "strategies.stopped"),
     *("strategies.started", "exchange.changed", "service.changed", "positions.reconciled", "gate.held"),
     *("approval.given", "gate.passed", "inverse.failed", "run.started", "run.resumed", "run.finished", "run.lost"),
     *("run.interrupted", "run.taken_over", "run.no_hosts", "claims.taken_over", "claims.given_up"),

@@ -286,6 +286,9 @@ SENTENCES: Mapping[str, Sentence] = {
     "inverse.failed": _says("could not undo: {describe}: {msg}"),
     "gate.held": _gate_held,
     "evidence.kept": _evidence_kept,
+    "evidence.waived": lambda data: (
+        f"VOLATILE EVIDENCE of {data['host']} GIVEN UP: waived by {' and '.join(data['people'])}"
+    ),
     "crash.classified": _crash,
     "host.measured": _measured,
     "release.checked": _release,

@@ -56,7 +56,7 @@ class ActionModule(Door):
             return self._brought(given, context, case, variables)
 
         result = run_step(step, params, self._context(variables))
-        return case.as_recorded(result)
+        return case.as_recorded(result, self._works_on(variables, self._connection.transport != "local"))
 
     def _brought(self, params: Params, context: Context, case: _Case, task_vars: dict[str, Any]) -> Result:
         """Raises IncidentError."""
@@ -148,7 +148,7 @@ class _Case:
                 found.setdefault(folder, str(event.data.get("manifest_sha256")))
         return found
 
-    def as_recorded(self, result: Result) -> Result:
+    def as_recorded(self, result: Result, inventory_host: str) -> Result:
         """The journal names a folder relative to itself, so that an incident's folder can be moved as a whole; what it
         has already is not recorded twice."""
         known = self.recorded if result.get("record") else {}
@@ -156,6 +156,8 @@ class _Case:
             result["record"] = []
         for line in result.get("record", ()):
             line["data"]["folder"] = self._relative(line["data"]["folder"])
+            # `host` is the folder's name, which a task may choose; this is whose evidence it is.
+            line["data"]["inventory_host"] = inventory_host
         return result
 
     def _relative(self, folder: str) -> str:

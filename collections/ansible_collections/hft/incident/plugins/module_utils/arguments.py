@@ -28,6 +28,13 @@ GATES: dict[str, Any] = {
 #: fragment ``only``
 ONLY: dict[str, Any] = {"only": {"type": "list", "elements": "str", "default": []}}
 
+#: fragment ``require_evidence``: for what would destroy evidence of a host. The door on the control node looks, since
+#: the record and the evidence are there (``evidence_guard``).
+REQUIRE_EVIDENCE: dict[str, Any] = {
+    "require_evidence": {"type": "bool", "default": False},
+    "evidence_of": {"type": "list", "elements": "str", "default": []},
+}
+
 #: fragment ``host_tools``: commands of a trading host
 HOST_TOOLS: dict[str, Any] = {
     "systemctl": {"type": "str", "default": "systemctl"},

@@ -95,6 +95,24 @@ def passage_of(policy: Policy, found: Judgement) -> dict[str, Any]:
     }
 
 
+def facts_of(gate: Gate, found: Judgement | None) -> dict[str, Any]:
+    """What a gate's result and its ``gate.held`` say alike, which is what `approve` goes by; ``found`` is None where no
+    approval had to be looked at."""
+    policy = gate.policy
+    return {
+        "people": policy.people,
+        "groups": list(policy.groups),
+        "question": policy.question,
+        "valid_for_s": policy.valid_for_s,
+        "guards": policy.guards,
+        "allowed_signers": gate.signers.path,
+        "approved_by": list(found.approved_by) if found else [],
+        "missing": found.missing if found else 0,
+        "may_approve": list(may_approve(gate, found)) if found else [],
+        "refused": [refusal._asdict() for refusal in found.refused] if found else [],
+    }
+
+
 def objection_to_passage(gate: Gate, events: Sequence[Event]) -> str:
     """Why the gate's last passage does not stand; "" where it does."""
     passages = [event for event in events if event.kind == PASSED and event.data.get("gate") == gate.policy.gate]

@@ -30,6 +30,8 @@ TYPES = (
     "trading_anomaly",
     "database_failure",
 )
+#: The gate at which people may do without the evidence of a host.
+WAIVE_EVIDENCE = "waive_evidence"
 PHASES = ("detect", "contain", "assess", "mitigate", "recover", "validate", "review")
 
 ENV_HOME = "HFT_INCIDENT_HOME"
@@ -327,6 +329,13 @@ def _gate_passed(state: State, event: Event) -> State:
     return state._replace(gates={gate: waiting for gate, waiting in state.gates.items() if gate != passed})
 
 
+def _evidence_kept(state: State, event: Event) -> State:
+    """Nobody need waive any more what is kept by now. A host of which it is not yet is asked about again."""
+    if event.data.get("volatile") is not True:
+        return state
+    return state._replace(gates={gate: waiting for gate, waiting in state.gates.items() if gate != WAIVE_EVIDENCE})
+
+
 _STARTS_INVERSE, _ENDS_INVERSES = "inverse.registered", ("inverse.applied", "claims.given_up")
 
 # What each kind of event changes; kinds that are not here change nothing that is derived.
@@ -348,6 +357,7 @@ _UPDATES = {
     "gate.held": _gate_held,
     "approval.given": _gate_approved,
     "gate.passed": _gate_passed,
+    "evidence.kept": _evidence_kept,
 }
 
 

@@ -19,6 +19,7 @@ description:
   - Close the latch before you stop a trading system. Otherwise C(Restart=) of the unit may be faster than you.
 extends_documentation_fragment:
   - hft.incident.host_tools
+  - hft.incident.require_evidence
 options:
   unit:
     description: The service, with or without C(.service). One that the host does not have is an error.
@@ -73,6 +74,13 @@ EXAMPLES = r"""
     unit: hft_system.service
     state: stopped
     force: true
+
+- name: Stop what an intruder may be in, once what only the memory knows is kept
+  hft.incident.service_state:
+    unit: hft_system.service
+    state: stopped
+    force: true
+    require_evidence: true
 
 - name: Start it to look on, without trading
   hft.incident.service_state:
@@ -160,7 +168,8 @@ held_by:
   elements: str
   sample: ["AssertPathExists=!/var/lib/hft/ir-hold"]
 outcome:
-  description: V(held) where an assertion refused the start, V(unproven) where it is not up, or not gone.
+  description: V(held) where an assertion refused the start, or evidence is missing that was required; V(unproven) where
+    it is not up, or not gone.
   returned: on failure
   type: str
   sample: held

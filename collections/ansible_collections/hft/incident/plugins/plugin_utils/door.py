@@ -20,11 +20,12 @@ from ansible.errors import AnsibleError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
 
-from ansible_collections.hft.incident.plugins.module_utils.errors import UsageError
+from ansible_collections.hft.incident.plugins.module_utils.errors import HeldError, IncidentError, UsageError
+from ansible_collections.hft.incident.plugins.module_utils.evidence_guard import Ruling, ruling
 from ansible_collections.hft.incident.plugins.module_utils.incident import ENV_DIR, Incident
 from ansible_collections.hft.incident.plugins.module_utils.intents import register
 from ansible_collections.hft.incident.plugins.module_utils.redaction import scrub_text
-from ansible_collections.hft.incident.plugins.module_utils.steps import Context, Params, Step, run_step
+from ansible_collections.hft.incident.plugins.module_utils.steps import Context, Params, Step, event, run_step
 
 #: The options that say what the site has and where, each with the variable of the inventory that knows it. What is a
 #: task's own decision (a unit, a gate, how long to wait) is not among them.
@@ -44,6 +45,8 @@ FROM_INVENTORY: Mapping[str, str] = {
     "watched_paths": "hft_watched_paths",
     "database": "hft_database",
 }
+#: What of the inventory says who may do without evidence.
+WHO_MAY = ("hft_gates", "hft_allowed_signers")
 
 
 class Door(ActionBase):
@@ -64,13 +67,46 @@ class Door(ActionBase):
         shipped = self._connection.transport != "local" and not self.stays
         try:
             args = self._arguments(variables)
-            params = None if shipped else self._checked(args)
-        except UsageError as error:
+            guarded = "require_evidence" in args
+            params = None if shipped and not guarded else self._checked(args)
+            ruled = self._ruling(params, variables, shipped) if params and guarded else Ruling("")
+        except IncidentError as error:
             return refusal(error)
-        if params is None:
+        check = bool(self._task.check_mode)
+        if ruled.refusal and not check:
+            record = [event(kind, data) for kind, data in ruled.record]
+            return {**refusal(HeldError(ruled.refusal)), "changed": False, "record": record}
+        if params is None or shipped:
             result: dict[str, Any] = self._execute_module(module_args=args, task_vars=task_vars)
-            return result
-        return run_step(self._step_for(variables), params, self._context(variables))
+        else:
+            result = run_step(self._step_for(variables), params, self._context(variables))
+        if ruled.refusal:
+            result["msg"] = f"{result.get('msg', '')}; but it would be refused: {ruled.refusal}"
+        return result
+
+    def _ruling(self, params: Params, task_vars: Mapping[str, Any], shipped: bool) -> Ruling:
+        """Whether what would destroy evidence may go on; what people have waived is on record then.
+
+        Raises IncidentError, also where it cannot be recorded.
+        """
+        if not params["require_evidence"]:
+            return Ruling("")
+        folder = os.environ.get(ENV_DIR)
+        if not folder:
+            raise UsageError("require_evidence: no incident is open here, so no evidence can be on record")
+        incident = Incident(Path(folder).name, Path(folder))
+        # Not from the task: who may waive evidence is the inventory's word.
+        policy = {name: self._templated(name, task_vars) for name in WHO_MAY if name in task_vars}
+        hosts = params["evidence_of"] or [self._works_on(task_vars, shipped)]
+        ruled = ruling(incident, hosts, policy.get("hft_gates") or {}, policy.get("hft_allowed_signers"))
+        if not ruled.refusal and not self._task.check_mode:
+            incident.journal.extend(ruled.record)
+        return ruled
+
+    def _works_on(self, task_vars: Mapping[str, Any], shipped: bool) -> str:
+        """The host of the inventory that the task changes: of one that is shipped, the one that it is delegated to."""
+        delegated = self._task.delegate_to if shipped else None
+        return str(delegated or task_vars.get("inventory_hostname", "localhost"))
 
     def _arguments(self, task_vars: Mapping[str, Any]) -> dict[str, Any]:
         """The task's own, which win, and what it leaves out, from the inventory; raises UsageError."""
@@ -137,7 +173,7 @@ def untagged(value: Any) -> Any:
     return value
 
 
-def refusal(error: UsageError) -> dict[str, Any]:
+def refusal(error: IncidentError) -> dict[str, Any]:
     """The result of a task that was not begun. Ansible's words about the inventory may quote it."""
     return {"failed": True, "msg": scrub_text(str(error)), "outcome": error.outcome}
 

@@ -14,6 +14,7 @@ from ..approvals import HELD, PASSED, Judgement, utc
 from ..arguments import GATES
 from ..authority import (
     Gate,
+    facts_of,
     gate_of,
     intact_events,
     judgement,
@@ -39,41 +40,24 @@ def run(params: Params, context: Context) -> Result:
     events = intact_events(gate.incident)
     if not objection_to_passage(gate, events):
         told = f"gate {gate.policy.gate} was passed before, and nothing was closed since"
-        return {**_facts(gate, None), "passed": True, "would_hold": False, "msg": told}
+        return {**facts_of(gate, None), "passed": True, "would_hold": False, "msg": told}
     found = judgement(gate, events, utc())
     if found.missing:
         return _held(gate, found, context, hold=params["hold"])
     told = f"gate {gate.policy.gate} passed: approved by {' and '.join(found.approved_by)}"
-    result: Result = {**_facts(gate, found), "passed": True, "would_hold": False, "msg": told}
+    result: Result = {**facts_of(gate, found), "passed": True, "would_hold": False, "msg": told}
     if not context.check:
         result["record"] = [event(PASSED, passage_of(gate.policy, found))]
     return result
 
 
 def _held(gate: Gate, found: Judgement, context: Context, *, hold: bool) -> Result:
-    facts = _facts(gate, found)
+    facts = facts_of(gate, found)
     result: Result = {**facts, "passed": False, "would_hold": hold, "msg": _next(gate, found)}
     if context.check:
         return {**result, "msg": f"would {'hold' if hold else 'wait'}: {result['msg']}"}
     result["record"] = [event(HELD, {"gate": gate.policy.gate, **facts})]
     return {**result, "failed": True, "outcome": HeldError.outcome} if hold else result
-
-
-def _facts(gate: Gate, found: Judgement | None) -> dict[str, Any]:
-    """What the result and the record say alike; ``found`` is None where no approval had to be looked at."""
-    policy = gate.policy
-    return {
-        "people": policy.people,
-        "groups": list(policy.groups),
-        "question": policy.question,
-        "valid_for_s": policy.valid_for_s,
-        "guards": policy.guards,
-        "allowed_signers": gate.signers.path,
-        "approved_by": list(found.approved_by) if found else [],
-        "missing": found.missing if found else 0,
-        "may_approve": list(may_approve(gate, found)) if found else [],
-        "refused": [refusal._asdict() for refusal in found.refused] if found else [],
-    }
 
 
 def _next(gate: Gate, found: Judgement) -> str:

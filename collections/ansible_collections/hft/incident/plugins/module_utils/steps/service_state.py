@@ -12,7 +12,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from ..arguments import HOST_TOOLS, require_positive
+from ..arguments import HOST_TOOLS, REQUIRE_EVIDENCE, require_positive
 from ..deadline import Deadline
 from ..errors import HeldError, IncidentError, UnprovenError, UsageError
 from ..systemd import LOOK_S, Service, UnitState, unmet_assertions
@@ -20,6 +20,7 @@ from . import Context, Params, Result, event, inverse
 
 ARGUMENT_SPEC: dict[str, Any] = {
     **HOST_TOOLS,
+    **REQUIRE_EVIDENCE,
     "unit": {"type": "str", "required": True},
     "state": {"type": "str", "choices": ["started", "stopped"], "required": True},
     "force": {"type": "bool", "default": False},
