@@ -139,7 +139,7 @@ def plays_of(plays: Sequence[Play]) -> Iterator[Play]:
             yield play
             continue
         for inner in plays_of(read(FOLDER / play[IMPORT])):
-            yield {**inner, "name": play["name"], "when": play.get("when", ""), "shared": play[IMPORT]}
+            yield {**inner, "when": play.get("when", ""), "shared": play[IMPORT]}
 
 
 def _play(play: Play) -> str:
