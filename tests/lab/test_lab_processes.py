@@ -160,8 +160,10 @@ def test_of_two_that_start_at_once_one_wins_and_both_get_its_lab(home: Path) -> 
 def test_the_record_and_every_key_are_for_the_owner_only(home: Path) -> None:
     lab = up(home, {"okx-like": "binance"})
     private = [home / "lab" / "lab.json", lab.venues_file, *lab.keys.iterdir(), *(home / "lab" / "systems").iterdir()]
+    folders = [path for path in private if path.is_dir()]
 
-    assert {stat.S_IMODE(path.stat().st_mode) for path in private} == {0o600}
+    assert {stat.S_IMODE(path.stat().st_mode) for path in private if path not in folders} == {0o600}
+    assert {stat.S_IMODE(path.stat().st_mode) for path in folders} == {0o700}
     assert stat.S_IMODE((home / "lab").stat().st_mode) == 0o700
     secrets = [path.read_text().strip() for path in lab.keys.glob("*.secret")]
     assert secrets

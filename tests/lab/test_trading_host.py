@@ -63,7 +63,7 @@ def start(system: LabTradingSystem) -> None:
 
 def health(system: LabTradingSystem) -> dict[str, Any]:
     """Nothing where it gives no answer."""
-    token = Path(system.config_file).parents[1] / "keys" / f"{system.name}.token"
+    token = Path(system.config_file).parents[2] / "keys" / f"{system.name}.token"
     connection = http.client.HTTPConnection("127.0.0.1", system.port, timeout=5)
     try:
         connection.request("GET", "/api/v1/health", headers={"Authorization": f"Bearer {token.read_text().strip()}"})
@@ -331,8 +331,8 @@ def verified(lab: Lab, who: str, namespace: str, signature: Path) -> bool:
 
 
 def test_people_sign_for_their_groups_and_the_stranger_for_none(lab: Lab, tmp_path: Path) -> None:
-    assert set(lab.people) == set(NAMES) == {"alice", "bob", "carol", "mallory"}
-    groups = {"alice": "trading", "bob": "risk", "carol": "trading"}
+    assert set(lab.people) == set(NAMES) == {"alice", "bob", "carol", "dave", "mallory"}
+    groups = {"alice": "trading", "bob": "risk", "carol": "trading", "dave": "security"}
     for name, group in groups.items():
         signature, principals = signed(lab, name, tmp_path)
         assert principals == [f"{name}@lab.example", f"group:{group}"]

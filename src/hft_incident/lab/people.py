@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 #: The groups of each; mallory has a key too, and stands in no file.
-GROUPS: Mapping[str, str] = {"alice": "trading", "bob": "risk", "carol": "trading"}
+GROUPS: Mapping[str, str] = {"alice": "trading", "bob": "risk", "carol": "trading", "dave": "security"}
 NAMES = (*GROUPS, "mallory")
 ALLOWED_SIGNERS = "allowed_signers"  # the file's name
 NAMESPACE = "approval@hft-incident"

@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 import yaml
 
 from . import unit_journal
+from .config_repo import ConfigRepoError
 from .keys import KeyFiles, make_keys, make_token
 from .lifeline import Process, end_of, identify, is_alive, myself, tie_to_me
 from .people import KeyMaking, PeopleError
@@ -344,8 +345,7 @@ class Supervisor:
                 for v in venues
             ],
         }
-        for path in (host.config_file, host.approved_config_file):
-            write_private(path, json.dumps(document, indent=2) + "\n")
+        host.configure(document)
 
     def _write_inventory(
         self, record: Record, keys: Mapping[str, KeyFiles], allowed_signers: Path, database: Database | None
@@ -483,7 +483,7 @@ def supervise(files: Files, plan: Plan) -> int:
     except Ending as ending:
         why = f"stopped: {ending}"
         return 0
-    except (LabFailure, PeopleError, OSError) as failure:
+    except (LabFailure, PeopleError, ConfigRepoError, OSError) as failure:
         why = str(failure)
         return 1
     finally:

@@ -9,6 +9,7 @@ The host is this machine; everything that would lie in ``/etc``, ``/usr/bin`` an
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shlex
 import socket
@@ -17,13 +18,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .state import Files
+from . import config_repo
+from .state import Files, write_private
 from .trading_system import VERSION
 from .units import Definition, Restart
 
 SOURCES = Path(__file__).resolve().parents[2]
 PROGRAM = Path(__file__).parent / "trading_system"
 CLIENT = Path(__file__).parent / "unit_client.py"
+#: What else a configuration holds; nothing reads it here.
+LIMITS = {"max_order_usd": 50_000, "max_position_usd": 250_000}
 START_LIMIT_BURST = 3
 START_LIMIT_INTERVAL_S = 60.0  # longer than systemd's own 10 s: a crash loop must reach it on a busy machine too
 
@@ -36,13 +40,25 @@ class TradingHost:
         self.name = name
         self.unit = f"{name}.service"
         self.observe_unit = f"{name}-observe.service"
-        self.config_file = files.systems / f"{name}.json"
+        self.config_folder = files.systems / f"{name}.config"
+        self.config_file = self.config_folder / "hft.json"
         self.approved_config_file = files.approved / f"{name}.json"
         self.hold_file = files.systems / f"{name}.hold"
         self.fault_file = files.systems / f"{name}.fault"
         self.log_file = files.logs / f"{name}.log"
         self.old_log_file = files.logs / f"{name}.log.1"
         self.token_file = files.keys / f"{name}.token"
+        #: The commit of the approved configuration; None on a machine without git.
+        self.approved_commit: str | None = None
+
+    def configure(self, document: Mapping[str, Any]) -> None:
+        """Deploys the approved release's configuration. Raises ConfigRepoError."""
+        text = json.dumps(document, indent=2) + "\n"
+        self.config_folder.mkdir(mode=0o700)
+        for path in (self.config_file, self.approved_config_file):
+            write_private(path, text)
+        write_private(self.config_folder / "limits.json", json.dumps(LIMITS, indent=2) + "\n")
+        self.approved_commit = config_repo.deploy(self.config_folder)
 
     def definitions(self, restart: Restart, restart_s: float) -> list[Definition]:
         """The live unit, which the hold file keeps from starting, and the one that only observes."""
