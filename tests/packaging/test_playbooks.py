@@ -221,11 +221,6 @@ def test_it_imports_a_shared_file_once_and_calls_it_as_the_first_play_it_brings(
         assert play["name"] == first["name"]
 
 
-def test_what_is_shared_is_shared() -> None:
-    files = [play[IMPORT] for path in PLAYBOOKS for play in read(path) if IMPORT in play]
-    assert {file.name for file in SHARED if files.count(f"shared/{file.name}") < 2} == set()
-
-
 @pytest.mark.parametrize("path", PLAYBOOKS, ids=lambda path: path.stem)
 def test_an_import_says_every_input_of_the_shared_file_and_nothing_else(path: Path) -> None:
     for play in read(path):
