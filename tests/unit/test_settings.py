@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.hft.incident.plugins.module_utils.settings import (
+    VENUE_SECRETS,
     SettingsError,
     VenueEntry,
     parse,
@@ -38,7 +39,21 @@ def test_an_entry_is_read_whole() -> None:
     assert entry == VenueEntry("a", "okx", "https://h:1", "/ca", "env:K", "file:/s", None, ("SPOT",), ("X",))
 
 
-@pytest.mark.parametrize("field", ["api_key", "api_secret", "api_passphrase"])
+def test_the_administrators_key_is_apart_and_whole() -> None:
+    admin = {"admin_api_key": "env:A", "admin_api_secret": "file:/a", "admin_api_passphrase": "cmd:p"}
+    (entry,) = venue_entries([{**GOOD, **admin, "sub_account": 24617703}])
+    assert (entry.admin_api_key, entry.admin_api_secret, entry.admin_api_passphrase) == ("env:A", "file:/a", "cmd:p")
+    assert (entry.api_key, entry.sub_account, entry.fault) == ("env:K", "24617703", None)
+
+
+@pytest.mark.parametrize("half", ["admin_api_key", "admin_api_secret"])
+def test_half_an_administrators_key_is_that_entrys_fault(half: str) -> None:
+    (entry,) = venue_entries([{**GOOD, half: "env:A"}])
+    assert entry.fault is not None
+    assert "go together" in entry.fault
+
+
+@pytest.mark.parametrize("field", VENUE_SECRETS)
 @pytest.mark.parametrize("value", [CANARY, 7, [CANARY], {"env": CANARY}, True, "", f"http://{CANARY}"])
 def test_a_secret_in_clear_is_refused_by_field_and_never_shown(field: str, value: object) -> None:
     with pytest.raises(SettingsError, match=field) as caught:

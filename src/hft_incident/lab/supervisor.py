@@ -39,6 +39,7 @@ from .state import DatabaseProcess, Files, Record, SinkProcess, SystemProcess, V
 from .trading_host import TradingHost, install_commands, reserve_port
 from .unit_commands import CommandServer
 from .units import Manager, Restart, Unit, how_it_ended
+from .venues.dialect import SUB_ACCOUNT, SUB_ACCOUNT_UID
 
 if TYPE_CHECKING:
     from .database import Database
@@ -51,6 +52,8 @@ NEVER_COPIED = ("lab.yml", "venues.yml", "hosts.yml", "host_vars", "__pycache__"
 DATABASE = "postgresql"
 SINKS = "sinks"
 WRITTEN = "# Written by `hft-incident lab up`; gone when the lab is.\n"
+#: Venues that keep keys by sub-account, by what they call the lab's one.
+SUB_ACCOUNTS = {"bybit": SUB_ACCOUNT_UID, "okx": SUB_ACCOUNT}
 FILLS_BY_SYMBOL = ("binance", "binanceusdm")  # the venues file must name the symbols there
 
 
@@ -357,6 +360,7 @@ class Supervisor:
                 "driver": venue.driver,
                 "base_url": venue.url,
                 **{part: f"file:{path}" for part, path in keys[venue.name].responder.items()},
+                **({"sub_account": SUB_ACCOUNTS[venue.driver]} if venue.driver in SUB_ACCOUNTS else {}),
                 **({"symbols": [venue.symbols[0]]} if venue.driver in FILLS_BY_SYMBOL else {}),
             }
             for venue in record.venues

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -28,18 +28,68 @@ class OpenOrder(NamedTuple):
 
 
 class Happening(NamedTuple):
-    """Something that happened to an order: ``placed``, ``canceled``, ``filled``; ``at`` is seconds since 1970."""
+    """Something that happened to an order: ``placed``, ``canceled``, ``filled``; ``at`` is seconds since 1970, ``key``
+    the id of the key that did it ("": the market, or the lab's own hand)."""
 
     at: float
     kind: str
     order_id: int
     symbol: str
+    key: str = ""
 
 
 class Position(NamedTuple):
     symbol: str
     qty: Decimal
     avg_price: Decimal
+
+
+class Key(NamedTuple):
+    """An API key that is good for something there; nobody is shown its secret again."""
+
+    id: str
+    label: str
+    permissions: tuple[str, ...]
+    ips: tuple[str, ...]
+    enabled: bool
+    created_ms: int
+
+
+class MadeKey(NamedTuple):
+    """A key right after it was made on the website."""
+
+    id: str
+    secret: str
+    passphrase: str = ""
+
+
+class Withdrawal(NamedTuple):
+    """``state``: pending, done, cancelled; ``key`` asked for it ("": somebody on the website)."""
+
+    id: int
+    asset: str
+    amount: Decimal
+    address: str
+    at_ms: int
+    key: str
+    state: str
+
+
+class Address(NamedTuple):
+    id: int
+    asset: str
+    address: str
+    label: str
+    trusted: bool
+    added_ms: int
+
+
+class Login(NamedTuple):
+    id: int
+    at_ms: int
+    ip: str
+    ok: bool
+    event: str
 
 
 class Truth(NamedTuple):
@@ -49,6 +99,10 @@ class Truth(NamedTuple):
     happenings: tuple[Happening, ...]
     positions: tuple[Position, ...]
     balances: Mapping[str, Decimal]
+    keys: tuple[Key, ...] = ()
+    withdrawals: tuple[Withdrawal, ...] = ()
+    addresses: tuple[Address, ...] = ()
+    logins: tuple[Login, ...] = ()
 
 
 class SeenRequest(NamedTuple):
@@ -85,6 +139,13 @@ class LabVenue:
                 Position(row["symbol"], Decimal(row["qty"]), Decimal(row["avg_price"])) for row in document["positions"]
             ),
             {asset: Decimal(qty) for asset, qty in document["balances"].items()},
+            tuple(
+                Key(**row | {"permissions": tuple(row["permissions"]), "ips": tuple(row["ips"])})
+                for row in document["keys"]
+            ),
+            tuple(Withdrawal(**row | {"amount": Decimal(row["amount"])}) for row in document["withdrawals"]),
+            tuple(Address(**row) for row in document["addresses"]),
+            tuple(Login(**row) for row in document["logins"]),
         )
 
     def inject(self, kind: str, **options: Any) -> int:
@@ -99,11 +160,49 @@ class LabVenue:
     def clear_faults(self) -> None:
         self._ask("DELETE", "faults")
 
-    def seed(self, count: int, *, symbol: str | None = None, conditional: bool = False) -> list[int]:
-        """Resting orders far from the market, in the first symbol or this one; their ids in the venue's books."""
-        wanted = {"count": count, "conditional": conditional} | ({"symbol": symbol} if symbol else {})
+    def seed(
+        self,
+        count: int,
+        *,
+        symbol: str | None = None,
+        conditional: bool = False,
+        client_id: str = "",
+        key: str = "",
+    ) -> list[int]:
+        """Resting orders far from the market, in the first symbol or this one; their ids in the venue's books.
+        ``key``: the id of the key that is said to have placed them."""
+        wanted = {"count": count, "conditional": conditional, "client_id": client_id, "key": key}
+        wanted |= {"symbol": symbol} if symbol else {}
         ids: list[int] = self._ask("POST", "orders", wanted)["order_ids"]
         return ids
+
+    def add_key(
+        self, label: str = "", permissions: Sequence[str] = ("read", "trade"), ips: Sequence[str] = ()
+    ) -> MadeKey:
+        """What a person does on the website; so does an intruder."""
+        wanted = {"label": label, "permissions": list(permissions), "ips": list(ips)}
+        return MadeKey(**self._ask("POST", "keys", wanted))
+
+    def remove_key(self, key_id: str) -> None:
+        self._ask("DELETE", f"keys/{key_id}")
+
+    def withdraw(self, asset: str, amount: str, address: str) -> int:
+        """A withdrawal asked for on the website, pending for an hour; its id."""
+        number: int = self._ask("POST", "withdrawals", {"asset": asset, "amount": amount, "address": address})["id"]
+        return number
+
+    def complete_withdrawal(self, number: int) -> None:
+        """The money is gone."""
+        self._ask("PUT", f"withdrawals/{number}", {})
+
+    def add_address(self, asset: str, address: str, *, label: str = "", trusted: bool = True, ago_s: float = 0) -> None:
+        """An entry of the withdrawal address book, made ``ago_s`` seconds ago."""
+        wanted = {"asset": asset, "address": address, "label": label, "trusted": trusted, "ago_s": ago_s}
+        self._ask("POST", "addresses", wanted)
+
+    def add_login(self, ip: str, *, ok: bool = True, event: str = "login", ago_s: float = 0) -> None:
+        """A line of the access history: a login, or another act on the website (``changed_password`` …)."""
+        self._ask("POST", "logins", {"ip": ip, "ok": ok, "event": event, "ago_s": ago_s})
 
     def requests(self) -> list[SeenRequest]:
         """What arrived since the start or the last ``forget_requests``, oldest first."""

@@ -65,7 +65,10 @@ def venue_spec(text: str) -> VenueSpec:
 
 
 def read_keys(path: Path) -> dict[str, list[Key]]:
-    """``{venue: [{"id", "secret", "passphrase"?, "permissions"?}]}``; raises OSError or ValueError."""
+    """``{venue: [{"id", "secret", "passphrase"?, "label"?, "permissions"?, "ips"?}]}``.
+
+    Raises OSError or ValueError.
+    """
     try:
         return {venue: [_key(row) for row in rows] for venue, rows in json.loads(path.read_text()).items()}
     except (AttributeError, LookupError, TypeError) as error:
@@ -75,6 +78,7 @@ def read_keys(path: Path) -> dict[str, list[Key]]:
 def _key(row: Mapping[str, Any]) -> Key:
     key = Key(row["id"], row["secret"], row.get("passphrase", ""))
     key.permissions = frozenset(row.get("permissions", key.permissions))
+    key.label, key.ips = row.get("label", ""), tuple(row.get("ips", ()))
     return key
 
 

@@ -21,6 +21,7 @@ ERRORS: dict[str, tuple[int, int, str]] = {
     "bad_key": (401, -2015, "Invalid API-key, IP, or permissions for action."),
     "bad_signature": (400, -1022, "Signature for this request is not valid."),
     "bad_timestamp": (400, -1021, "Timestamp for this request is outside of the recvWindow."),
+    "bad_ip": (401, -2015, "Invalid API-key, IP, or permissions for action."),
     "permission": (401, -2015, "Invalid API-key, IP, or permissions for action."),
     "rate_limit": (429, -1003, "Too many requests; current limit of IP is exceeded."),
     "unknown_symbol": (400, -1121, "Invalid symbol."),

@@ -10,25 +10,32 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar, TypeVar
 
 from .. import signatures
-from .dialect import Dialect, Incoming, Json, Route, instrument, plain
+from .dialect import MAIN_UID, SUB_ACCOUNT, SUB_ACCOUNT_UID, Dialect, Incoming, Json, Route, instrument, iso, plain
 from .exchange import Execution, Instrument, Key, Order, Refusal
+from .treasury import Address, Withdrawal
 
 SPOT_PREFIX = "spot:"  # the lab's own symbols: a pair and a perpetual share a name here
 CATEGORIES = ("spot", "linear", "inverse", "option")
 SPOT_FILTERS = ("Order", "StopOrder", "tpslOrder", "OcoOrder", "BidirectionalTpslOrder")
 FUTURES_PER_CANCEL = 500
 EXPIRY_MS = 1_798_185_600_000
-T = TypeVar("T", Order, Execution)
+THIRTY_DAYS_MS = 30 * 86_400_000
+TRADE_WORDS = {"Order", "Position", "SpotTrade", "OptionsTrade"}
+NEW_KEY_FIELDS = ("id", "note", "apiKey", "permissions")
+T = TypeVar("T", Order, Execution, Withdrawal, Address)
 
 #: reason → (code, message) as the venue's error list has them; the HTTP status stays 200.
 ERRORS: dict[str, tuple[int, str]] = {
     "bad_key": (10003, "API key is invalid."),
     "bad_signature": (10004, "error sign! Please check your signature generation algorithm."),
+    "bad_ip": (10010, "Unmatched IP, please check your API key's bound IP addresses."),
     "bad_timestamp": (10002, "invalid request, please check your server timestamp or recv_window param."),
     "permission": (10005, "Permission denied, please check your API key permissions."),
     "rate_limit": (10006, "Too many visits. Exceeded the API Rate Limit."),
     "unknown_symbol": (10001, "params error: symbol invalid"),
     "unknown_order": (110001, "order not exists or too late to cancel"),
+    "unknown_key": (10001, "apikey not exists"),
+    "unknown_withdrawal": (131100, "withdrawal order not exist or its status cannot be cancelled"),
     "bad_request": (10001, "params error"),
     "maintenance": (10016, "Internal server error."),
 }
@@ -61,6 +68,15 @@ class Bybit(Dialect):
             ("GET", "/v5/position/list"): Route("positions", self.positions),
             ("GET", "/v5/account/wallet-balance"): Route("balances", self.wallet),
             ("GET", "/v5/execution/list"): Route("fills", self.executions),
+            ("GET", "/v5/user/query-api"): Route("own_key", self.own_key),
+            ("GET", "/v5/user/submembers"): Route("keys", self.sub_members, "manage_keys"),
+            ("GET", "/v5/user/sub-apikeys"): Route("keys", self.sub_keys, "manage_keys"),
+            ("POST", "/v5/user/create-sub-api"): Route("create_key", self.create_sub_key, "manage_keys"),
+            ("POST", "/v5/user/delete-sub-api"): Route("delete_key", self.delete_sub_key, "manage_keys"),
+            ("GET", "/v5/asset/withdraw/query-record"): Route("withdrawals", self.withdrawals),
+            ("POST", "/v5/asset/withdraw/create"): Route("withdraw", self.withdraw, "withdraw"),
+            ("POST", "/v5/asset/withdraw/cancel"): Route("cancel_withdrawal", self.cancel_withdrawal, "withdraw"),
+            ("GET", "/v5/asset/withdraw/query-address"): Route("addresses", self.addresses, "withdraw"),
         }
 
     def authenticate(self, request: Incoming) -> Key:
@@ -197,6 +213,87 @@ class Bybit(Dialect):
         ]
         return self._reply({"category": category, **paged(found, request, 50, 100, execution_row)})
 
+    # Account ------------------------------------------------------------------------------------------------------
+
+    def own_key(self, _request: Incoming) -> Json:
+        key = self.acting_key()
+        row = key_row(key)
+        return self._reply(
+            {
+                **row,
+                "secret": "",
+                "readOnly": int(row["readOnly"]),
+                "isMaster": key.main,
+                "userID": int(MAIN_UID if key.main else SUB_ACCOUNT_UID),
+                "parentUid": "0" if key.main else MAIN_UID,
+            }
+        )
+
+    def sub_members(self, _request: Incoming) -> Json:
+        member = {
+            "uid": SUB_ACCOUNT_UID,
+            "username": SUB_ACCOUNT,
+            "memberType": 1,
+            "status": 1,
+            "accountMode": 5,
+            "remark": "",
+        }
+        return self._reply({"subMembers": [member], "nextCursor": "0"})
+
+    def sub_keys(self, request: Incoming) -> Json:
+        if request.text("subMemberId") != SUB_ACCOUNT_UID:
+            raise Refusal("bad_request")
+        keys = [key for key in self.exchange.keys.values() if not key.main]
+        return self._reply(renamed(paged_by_number(keys, request, 20, 20, key_row), "result"))
+
+    def create_sub_key(self, request: Incoming) -> Json:
+        if request.text("subuid") != SUB_ACCOUNT_UID:
+            raise Refusal("bad_request")
+        groups, read_only = request.params.get("permissions"), request.integer("readOnly")
+        if not isinstance(groups, dict) or not any(groups.values()):
+            raise Refusal("bad_request")
+        words = {word for group in groups.values() for word in group}
+        permissions = {"read"}
+        if words & TRADE_WORDS and not read_only:
+            permissions.add("trade")
+        if "Wallet" in groups and not read_only:
+            permissions.add("transfer")
+        ips = request.text("ips", "*")
+        key = self.exchange.new_key(request.text("note", ""), permissions, () if ips == "*" else ips.split(","))
+        row = {name: value for name, value in key_row(key).items() if name in NEW_KEY_FIELDS}
+        return self._reply({**row, "secret": key.secret, "readOnly": read_only})
+
+    def delete_sub_key(self, request: Incoming) -> Json:
+        key = self.exchange.keys.get(request.text("apikey"))
+        if key is None or key.main:
+            raise Refusal("unknown_key")
+        self.exchange.remove_key(key.id)
+        return self._reply({})
+
+    def withdrawals(self, request: Incoming) -> Json:
+        since, until = request.integer("startTime", 0), request.integer("endTime", 2**62)
+        if until - since >= THIRTY_DAYS_MS and "startTime" in request.params:
+            raise Refusal("bad_request")
+        found = [w for w in self.exchange.treasury.withdrawals(since) if w.at_ms <= until]
+        return self._reply(renamed(paged(found, request, 50, 50, withdrawal_row), "rows"))
+
+    def withdraw(self, request: Incoming) -> Json:
+        try:
+            withdrawal = self.exchange.treasury.withdraw(
+                request.text("coin"), request.decimal("amount"), request.text("address"), key=self.exchange.acting
+            )
+        except ValueError as error:
+            raise Refusal("bad_request", str(error)) from None
+        return self._reply({"id": str(withdrawal.id)})
+
+    def cancel_withdrawal(self, request: Incoming) -> Json:
+        if not self.exchange.cancel_withdrawal(request.integer("id")):
+            raise Refusal("unknown_withdrawal")
+        return self._reply({"status": 1})
+
+    def addresses(self, request: Incoming) -> Json:
+        return self._reply(renamed(paged(self.exchange.treasury.addresses, request, 50, 50, address_row), "rows"))
+
     def _category(self, request: Incoming) -> str:
         category = request.text("category")
         if category not in CATEGORIES:
@@ -255,6 +352,24 @@ class Bybit(Dialect):
             "retExtInfo": {},
             "time": self.exchange.now_ms(),
         }
+
+
+def renamed(page: Mapping[str, Json], name: str) -> Json:
+    """Some endpoints call their list otherwise."""
+    return {name: page["list"], "nextPageCursor": page["nextPageCursor"]}
+
+
+def paged_by_number(
+    keys: Sequence[Key], request: Incoming, default: int, most: int, row: Callable[[Key], Json]
+) -> dict[str, Json]:
+    """Keys are numbered beside their id."""
+    after = request.text("cursor", "")
+    limit = request.integer("limit", default)
+    if not 1 <= limit <= most:
+        raise Refusal("bad_request")
+    older = [key for key in reversed(keys) if not after.isdigit() or key.number < int(after)]
+    page = older[:limit]
+    return {"list": [row(key) for key in page], "nextPageCursor": str(page[-1].number) if len(older) > limit else ""}
 
 
 def paged(found: Sequence[T], request: Incoming, default: int, most: int, row: Callable[[T], Json]) -> Json:
@@ -376,3 +491,70 @@ def instrument_row(found: Instrument) -> Json:
     if found.line in kinds:
         return {**row, "contractType": kinds[found.line], "leverageFilter": {"minLeverage": "1", "maxLeverage": "100"}}
     return {**row, "optionsType": "Call", "deliveryTime": str(EXPIRY_MS)}
+
+
+def key_row(key: Key) -> dict[str, Json]:
+    trade = "trade" in key.permissions
+    wallet: list[str] = []
+    if "transfer" in key.permissions or key.main:
+        wallet += ["AccountTransfer", "SubMemberTransfer" if key.main else "SubMemberTransferList"]
+    if "withdraw" in key.permissions:
+        wallet.append("Withdraw")
+    return {
+        "id": str(key.number),
+        "ips": list(key.ips) or ["*"],
+        "apiKey": key.id,
+        "note": key.label,
+        "status": 3,
+        "expiredAt": iso(key.created_ms + 90 * 86_400_000),
+        "createdAt": iso(key.created_ms),
+        "type": 1,
+        "permissions": {
+            "ContractTrade": ["Order", "Position"] if trade else [],
+            "Spot": ["SpotTrade"] if trade else [],
+            "Wallet": wallet,
+            "Options": ["OptionsTrade"] if trade else [],
+            "Derivatives": ["DerivativesTrade"] if trade else [],
+            "CopyTrading": [],
+            "BlockTrade": [],
+            "Exchange": [],
+            "NFT": [],
+            "Affiliate": [],
+            "Earn": [],
+        },
+        "secret": "******",
+        "readOnly": not key.permissions & {"trade", "transfer", "withdraw", "manage_keys"},
+        "deadlineDay": 83,
+        "flag": "hmac",
+    }
+
+
+def withdrawal_row(withdrawal: Withdrawal) -> Json:
+    return {
+        "coin": withdrawal.asset,
+        "chain": "ETH",
+        "amount": plain(withdrawal.amount),
+        "txID": "0xdead" if withdrawal.state == "done" else "",
+        "status": {"pending": "Pending", "done": "success", "cancelled": "CancelByUser"}[withdrawal.state],
+        "toAddress": withdrawal.address,
+        "tag": "",
+        "withdrawFee": "0",
+        "createTime": str(withdrawal.at_ms),
+        "updateTime": str(withdrawal.at_ms),
+        "withdrawId": str(withdrawal.id),
+        "withdrawType": 0,
+    }
+
+
+def address_row(address: Address) -> Json:
+    return {
+        "coin": address.asset,
+        "chain": "ETH",
+        "address": address.address,
+        "tag": "",
+        "remark": address.label,
+        "status": 0,
+        "addressType": 0,
+        "verified": int(address.trusted),
+        "createdAt": str(address.added_ms // 1000),
+    }

@@ -4,8 +4,16 @@
 """The control API of a venue process: the truth, faults, seeds. On a port of its own, so that no fault reaches it.
 
 ``GET /venues`` · ``GET /venues/{name}/truth`` · ``GET|DELETE /venues/{name}/requests`` ·
-``GET|POST|DELETE /venues/{name}/faults`` · ``POST /venues/{name}/orders {symbol?, count, conditional}`` ·
+``GET|POST|DELETE /venues/{name}/faults`` · ``POST /venues/{name}/orders {symbol?, count, conditional, client_id?,
+key?}`` ·
 ``PUT /venues/{name}/market {"moving": bool}`` · ``PUT /venues/{name}/latency {"ms": n}``.
+
+What people do on the venue's website, and what an intruder does there:
+``POST /venues/{name}/keys {label?, permissions?, ips?}`` (the only answer with a secret) · ``DELETE
+/venues/{name}/keys/{id}`` · ``POST /venues/{name}/withdrawals {asset, amount, address}`` · ``PUT
+/venues/{name}/withdrawals/{id}`` (it is through) · ``POST /venues/{name}/addresses {asset, address, label?, trusted?,
+ago_s?}`` · ``POST /venues/{name}/logins {ip, ok?, event?, ago_s?}``. Orders may be given a ``client_id`` and the id of
+the ``key`` that placed them.
 Errors are 400 and 404 with ``{"error": {"code", "message"}}``; quantities and prices are decimal strings.
 """
 
@@ -13,12 +21,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from aiohttp import web
 
 from ..control_api import json_object, json_reply, word_errors
-from .exchange import Order, Refusal
+from .exchange import Key, Order, Refusal
 from .server import VenueServer
 
 MAX_SEED = 10_000
@@ -43,6 +52,12 @@ class Control:
                 web.post("/venues/{name}/faults", self.inject),
                 web.delete("/venues/{name}/faults", self.clear_faults),
                 web.post("/venues/{name}/orders", self.seed),
+                web.post("/venues/{name}/keys", self.add_key),
+                web.delete("/venues/{name}/keys/{id}", self.remove_key),
+                web.post("/venues/{name}/withdrawals", self.withdraw),
+                web.put("/venues/{name}/withdrawals/{id}", self.complete_withdrawal),
+                web.post("/venues/{name}/addresses", self.add_address),
+                web.post("/venues/{name}/logins", self.add_login),
                 web.put("/venues/{name}/market", self.set_market),
                 web.put("/venues/{name}/latency", self.set_latency),
             ]
@@ -77,6 +92,10 @@ class Control:
                 "happenings": [asdict(happening) for happening in exchange.happenings],
                 "positions": positions,
                 "balances": exchange.balances,
+                "keys": [_key(key) for key in exchange.keys.values()],
+                "withdrawals": [asdict(withdrawal) for withdrawal in exchange.treasury.withdrawals()],
+                "addresses": [asdict(address) for address in exchange.treasury.addresses],
+                "logins": [asdict(login) for login in exchange.treasury.logins],
             }
         )
 
@@ -109,15 +128,66 @@ class Control:
         server, wanted = self._venue(request), await json_object(request)
         symbol, count = wanted.get("symbol"), wanted.get("count", 1)
         conditional = _take(wanted, "conditional", bool, False)
+        client_id, key = _take(wanted, "client_id", str, ""), _take(wanted, "key", str, "")
         if symbol is not None and symbol not in server.exchange.instruments:
             raise ValueError(f"unknown symbol {symbol!r}; known: {', '.join(server.exchange.instruments)}")
         if type(count) is not int or not 0 < count <= MAX_SEED:
             raise ValueError(f"'count' must be a whole number from 1 to {MAX_SEED}")
         try:
-            orders = [server.place_one(symbol, conditional=conditional) for _ in range(count)]
+            orders = [
+                server.place_one(symbol, conditional=conditional, client_id=client_id, key=key) for _ in range(count)
+            ]
         except Refusal as refusal:
             raise ValueError(str(refusal)) from None
         return json_reply({"order_ids": [order.id for order in orders]}, status=201)
+
+    async def add_key(self, request: web.Request) -> web.Response:
+        server, wanted = self._venue(request), await json_object(request)
+        permissions = _texts(wanted, "permissions", ["read", "trade"])
+        key = server.dialect.new_key(_take(wanted, "label", str, ""), permissions, _texts(wanted, "ips", []))
+        shown = {"id": key.id, "secret": key.secret, **({"passphrase": key.passphrase} if key.passphrase else {})}
+        return json_reply(shown, status=201)
+
+    async def remove_key(self, request: web.Request) -> web.Response:
+        if not self._venue(request).exchange.remove_key(request.match_info["id"]):
+            raise LookupError("no such key here")
+        return json_reply({})
+
+    async def withdraw(self, request: web.Request) -> web.Response:
+        treasury, wanted = self._venue(request).exchange.treasury, await json_object(request)
+        try:
+            amount = Decimal(_take(wanted, "amount", str))
+        except InvalidOperation:
+            raise ValueError("'amount' is no number") from None
+        withdrawal = treasury.withdraw(_take(wanted, "asset", str), amount, _take(wanted, "address", str))
+        return json_reply(asdict(withdrawal), status=201)
+
+    async def complete_withdrawal(self, request: web.Request) -> web.Response:
+        number = request.match_info["id"]
+        if not number.isdigit() or not self._venue(request).exchange.treasury.complete(int(number)):
+            raise LookupError("no such pending withdrawal here")
+        return json_reply({})
+
+    async def add_address(self, request: web.Request) -> web.Response:
+        treasury, wanted = self._venue(request).exchange.treasury, await json_object(request)
+        added = treasury.add_address(
+            _take(wanted, "asset", str),
+            _take(wanted, "address", str),
+            label=_take(wanted, "label", str, ""),
+            trusted=_take(wanted, "trusted", bool, True),
+            ago_s=_take(wanted, "ago_s", (int, float), 0),
+        )
+        return json_reply(asdict(added), status=201)
+
+    async def add_login(self, request: web.Request) -> web.Response:
+        treasury, wanted = self._venue(request).exchange.treasury, await json_object(request)
+        login = treasury.add_login(
+            _take(wanted, "ip", str),
+            ok=_take(wanted, "ok", bool, True),
+            event=_take(wanted, "event", str, "login"),
+            ago_s=_take(wanted, "ago_s", (int, float), 0),
+        )
+        return json_reply(asdict(login), status=201)
 
     async def set_market(self, request: web.Request) -> web.Response:
         server = self._venue(request)
@@ -144,6 +214,25 @@ def _take(fields: Mapping[str, Any], name: str, kind: type | tuple[type, ...], d
     if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):
         raise ValueError(f"'{name}' is missing or of the wrong type")
     return value
+
+
+def _texts(fields: Mapping[str, Any], name: str, default: list[str]) -> list[str]:
+    value = fields.get(name, default)
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise ValueError(f"'{name}' must be a list of texts")
+    return value
+
+
+def _key(key: Key) -> dict[str, Any]:
+    """A key without its secret."""
+    return {
+        "id": key.id,
+        "label": key.label,
+        "permissions": sorted(key.permissions),
+        "ips": list(key.ips),
+        "enabled": key.enabled,
+        "created_ms": key.created_ms,
+    }
 
 
 def _order(order: Order) -> dict[str, Any]:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import hmac
+import json
 import re
 from collections.abc import Mapping
 from decimal import Decimal
@@ -14,6 +15,7 @@ from typing import ClassVar
 from .. import signatures
 from .dialect import Dialect, Incoming, Json, Route
 from .exchange import Exchange, Execution, Instrument, Key, Order, Refusal, Side
+from .treasury import Address, Login, Withdrawal
 
 PREFIX = "/api/v2/"
 CREDENTIALS = re.compile(r"deri-hmac-sha256 id=([^,]+),ts=(\d+),sig=([0-9a-f]+),nonce=(.+)")
@@ -24,6 +26,12 @@ CURRENCIES = ("BTC", "ETH", "USDC")
 KINDS = ("future", "option", "spot", "future_combo", "option_combo")
 EXPIRY_MS = 1_798_185_600_000
 PERPETUAL_EXPIRY_MS = 32_503_708_800_000
+SCOPE = re.compile(r"(account|trade|wallet|block_trade|block_rfq):(read|read_write|none)")
+RIGHTS = {
+    "account:read_write": ("manage_keys",),
+    "trade:read_write": ("trade",),
+    "wallet:read_write": ("withdraw", "transfer"),
+}
 CONDITIONAL_TYPES = ("stop_limit", "stop_market", "take_limit", "take_market", "trailing_stop")
 
 #: reason → (HTTP status, code, message) as the venue's list of RPC errors has them.
@@ -32,10 +40,13 @@ ERRORS: dict[str, tuple[int, int, str]] = {
     "bad_signature": (400, 13004, "invalid_credentials"),
     "bad_timestamp": (400, 13009, "unauthorized"),
     "bad_nonce": (400, 13009, "unauthorized"),
+    "bad_ip": (400, 13009, "unauthorized"),
     "permission": (400, 13021, "forbidden"),
     "rate_limit": (429, 10028, "too_many_requests"),
     "unknown_symbol": (400, 13020, "not_found"),
     "unknown_order": (400, 10004, "order_not_found"),
+    "unknown_key": (400, 13020, "not_found"),
+    "unknown_withdrawal": (400, 13020, "not_found"),
     "bad_request": (400, -32602, "Invalid params"),
     "maintenance": (503, 11051, "system_maintenance"),
 }
@@ -85,6 +96,14 @@ class Deribit(Dialect):
             "private/get_user_trades_by_currency_and_time": Route("fills", self.trades_by_currency),
             "private/get_user_trades_by_instrument": Route("fills", self.trades_by_instrument),
             "private/get_user_trades_by_instrument_and_time": Route("fills", self.trades_by_instrument),
+            "private/list_api_keys": Route("keys", self.keys),
+            "private/create_api_key": Route("create_key", self.create_key, "manage_keys"),
+            "private/remove_api_key": Route("delete_key", self.remove_key, "manage_keys"),
+            "private/get_withdrawals": Route("withdrawals", self.withdrawals),
+            "private/withdraw": Route("withdraw", self.withdraw, "withdraw"),
+            "private/cancel_withdrawal": Route("cancel_withdrawal", self.cancel_withdrawal, "withdraw"),
+            "private/get_address_book": Route("addresses", self.address_book),
+            "private/get_access_log": Route("logins", self.access_log),
         }
         return {("GET", PREFIX + method): route for method, route in table.items()}
 
@@ -284,6 +303,64 @@ class Deribit(Dialect):
             found.reverse()
         return self.success({"trades": [trade_row(e) for e in found[:count]], "has_more": len(found) > count})
 
+    # Keys and money -----------------------------------------------------------------------------------------------
+
+    def keys(self, _request: Incoming) -> Json:
+        return self.success([key_row(key) for key in self.exchange.keys.values()])
+
+    def create_key(self, request: Incoming) -> Json:
+        name, scopes = request.text("name", ""), request.text("max_scope").split()
+        if not re.fullmatch(r"[A-Za-z0-9_]{0,16}", name) or not all(SCOPE.fullmatch(scope) for scope in scopes):
+            raise Refusal("bad_request", "invalid name or scope")
+        permissions = {"read", *(ours for scope in scopes for ours in RIGHTS.get(scope, ()))}
+        try:
+            ips = json.loads(request.text("ip_whitelist", "[]"))
+        except ValueError:
+            raise Refusal("bad_request", "ip_whitelist is no JSON") from None
+        return self.success(key_row(self.exchange.new_key(name, permissions, ips)))
+
+    def remove_key(self, request: Incoming) -> Json:
+        number = request.integer("id")
+        key = next((key for key in self.exchange.keys.values() if key.number == number), None)
+        if key is None:
+            raise Refusal("unknown_key")
+        self.exchange.remove_key(key.id)
+        return self.success("ok")
+
+    def withdrawals(self, request: Incoming) -> Json:
+        currency = self.currency(request)
+        found = [w for w in reversed(self.exchange.treasury.withdrawals()) if w.asset == currency]
+        offset, count = request.integer("offset", 0), request.integer("count", 10)
+        rows = [withdrawal_row(withdrawal) for withdrawal in found[offset : offset + count]]
+        return self.success({"data": rows, "count": len(found)})
+
+    def withdraw(self, request: Incoming) -> Json:
+        try:
+            withdrawal = self.exchange.treasury.withdraw(
+                self.currency(request), request.decimal("amount"), request.text("address"), key=self.exchange.acting
+            )
+        except ValueError as error:
+            raise Refusal("bad_request", str(error)) from None
+        return self.success(withdrawal_row(withdrawal))
+
+    def cancel_withdrawal(self, request: Incoming) -> Json:
+        number, currency = request.integer("id"), self.currency(request)
+        found = next((w for w in self.exchange.treasury.withdrawals() if (w.id, w.asset) == (number, currency)), None)
+        if found is None or not self.exchange.cancel_withdrawal(number):
+            raise Refusal("unknown_withdrawal")
+        return self.success({**withdrawal_row(found), "state": "cancelled"})
+
+    def address_book(self, request: Incoming) -> Json:
+        currency = self.currency(request)
+        if request.text("type") != "withdrawal":
+            raise Refusal("bad_request", "the lab has withdrawal addresses only")
+        return self.success([address_row(a) for a in self.exchange.treasury.addresses if a.asset == currency])
+
+    def access_log(self, request: Incoming) -> Json:
+        offset, count = request.integer("offset", 0), request.integer("count", 10)
+        newest_first = sorted(self.exchange.treasury.logins, key=lambda login: -login.at_ms)
+        return self.success([login_row(login) for login in newest_first[offset : offset + count]])
+
     # Parameters ---------------------------------------------------------------------------------------------------
 
     def instrument_of(self, request: Incoming) -> Instrument:
@@ -291,6 +368,12 @@ class Deribit(Dialect):
         if instrument is None:
             raise Refusal("unknown_symbol")
         return instrument
+
+    def currency(self, request: Incoming) -> str:
+        currency = request.text("currency")
+        if currency not in CURRENCIES:
+            raise Refusal("bad_request", "invalid currency")
+        return currency
 
     def kinds(self, request: Incoming) -> tuple[str, ...]:
         kind = request.text("kind", "any")
@@ -398,4 +481,67 @@ def trade_row(execution: Execution) -> Json:
         "order_type": "limit",
         "liquidity": "M",
         "label": order.client_id,
+    }
+
+
+def key_row(key: Key) -> Json:
+    rights = {"account": "manage_keys", "trade": "trade", "wallet": "withdraw"}
+    scopes = (f"{scope}:read{'_write' * (right in key.permissions)}" for scope, right in rights.items())
+    return {
+        "timestamp": key.created_ms,
+        "max_scope": " ".join(scopes),
+        "id": key.number,
+        "enabled": key.enabled,
+        "default": False,
+        "client_secret": key.secret,  # as in the venue's own examples of a listing
+        "client_id": key.id,
+        "name": key.label,
+        "enabled_features": [],
+        **({"ip_whitelist": list(key.ips)} if key.ips else {}),
+    }
+
+
+def withdrawal_row(withdrawal: Withdrawal) -> Json:
+    done = withdrawal.state == "done"
+    return {
+        "address": withdrawal.address,
+        "amount": number(withdrawal.amount),
+        "confirmed_timestamp": withdrawal.at_ms if done else None,
+        "created_timestamp": withdrawal.at_ms,
+        "currency": withdrawal.asset,
+        "fee": 0.0001,
+        "id": withdrawal.id,
+        "priority": 0.15,
+        "state": {"pending": "unconfirmed", "done": "completed", "cancelled": "cancelled"}[withdrawal.state],
+        "transaction_id": "dead" if done else None,
+        "updated_timestamp": withdrawal.at_ms,
+    }
+
+
+def address_row(address: Address) -> Json:
+    return {
+        "address": address.address,
+        "currency": address.asset,
+        "type": "withdrawal",
+        "label": address.label,
+        "personal": True,
+        "agreed": True,
+        "info_required": False,
+        "requires_confirmation": not address.trusted,
+        "requires_confirmation_change": False,
+        "creation_timestamp": address.added_ms,
+        "waiting_timestamp": address.added_ms,
+        "status": "confirmed",
+    }
+
+
+def login_row(login: Login) -> Json:
+    word = {True: "success", False: "failure"}[login.ok] if login.event == "login" else login.event
+    return {
+        "id": login.id,
+        "ip": login.ip,
+        "timestamp": login.at_ms,
+        "country": "Nowhere",
+        "city": "Somewhere",
+        "log": word,
     }

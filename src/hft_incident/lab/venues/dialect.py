@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 import json
+import secrets
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import Any, ClassVar
@@ -18,6 +19,10 @@ from .exchange import Exchange, Instrument, Key, Refusal
 Json = Any
 RATE_LIMIT = 1200
 RATE_WINDOW_S = 10.0
+#: What changes something without trading.
+WRITING_OPS = ("create_key", "delete_key", "withdraw", "cancel_withdrawal")
+#: The one sub-account of every lab account, by the names that venues give it.
+SUB_ACCOUNT, SUB_ACCOUNT_UID, MAIN_UID = "labtrading", "24617703", "24600000"
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,7 @@ class Incoming:
     headers: Mapping[str, str]
     body: bytes
     params: Mapping[str, Any] = field(default_factory=dict)
+    remote: str = "127.0.0.1"  #: where it came from
 
     @property
     def target(self) -> str:
@@ -72,7 +78,7 @@ class Route:
 
     @property
     def writes(self) -> bool:
-        return self.permission == "trade"
+        return self.permission == "trade" or self.op in WRITING_OPS
 
 
 class Dialect(ABC):
@@ -102,12 +108,30 @@ class Dialect(ABC):
 
     def known_key(self, key_id: str | None) -> Key:
         key = self.exchange.keys.get(key_id or "")
-        if key is None:
+        if key is None or not key.enabled:
             raise Refusal("bad_key")
         return key
 
-    def allow(self, key: Key, permission: str) -> None:
-        """Permission and rate limit of an authenticated request."""
+    def new_key(self, label: str, permissions: Collection[str], ips: Collection[str]) -> Key:
+        """What a person makes on the website."""
+        return self.exchange.new_key(
+            label, permissions, ips, secret=self.new_secret(), passphrase=self.new_passphrase()
+        )
+
+    def new_secret(self) -> str:
+        return secrets.token_hex(48)
+
+    def new_passphrase(self) -> str:
+        return ""
+
+    def acting_key(self) -> Key:
+        """The key whose request is being carried out."""
+        return self.exchange.keys[self.exchange.acting]
+
+    def allow(self, key: Key, permission: str, remote: str) -> None:
+        """Address, permission and rate limit of an authenticated request."""
+        if key.ips and remote not in key.ips:
+            raise Refusal("bad_ip", remote)
         if permission not in key.permissions:
             raise Refusal("permission")
         now = time.monotonic()
@@ -121,6 +145,11 @@ def plain(number: Decimal) -> str:
     """A decimal as venues write it: no exponent, no trailing zeros."""
     text = format(number, "f")
     return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def iso(at_ms: int) -> str:
+    """A time as "2026-11-27T01:50:57Z"."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at_ms / 1000))
 
 
 def instrument(

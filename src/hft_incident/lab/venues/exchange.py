@@ -11,12 +11,15 @@ from __future__ import annotations
 
 import itertools
 import random
+import secrets
 import threading
 import time
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Literal
+
+from .treasury import Treasury
 
 Side = Literal["buy", "sell"]
 CancelMode = Literal["honest", "ignored", "partial"]
@@ -25,8 +28,8 @@ CancelMode = Literal["honest", "ignored", "partial"]
 class Refusal(Exception):
     """The venue says no; ``reason`` is rendered by the dialect in the venue's own words.
 
-    Reasons: bad_key, bad_signature, bad_timestamp, bad_nonce, bad_passphrase, permission, rate_limit, unknown_symbol,
-    unknown_order, bad_request, maintenance.
+    Reasons: bad_key, bad_signature, bad_timestamp, bad_nonce, bad_passphrase, bad_ip, permission, rate_limit,
+    unknown_symbol, unknown_order, unknown_key, unknown_withdrawal, bad_request, maintenance.
     """
 
     def __init__(self, reason: str, detail: str = "") -> None:
@@ -92,12 +95,16 @@ class Execution:
 
 @dataclass(frozen=True)
 class Happening:
-    """A line of the truth: what happened to an order, and when (seconds since 1970 on this machine's clock)."""
+    """A line of the truth: what happened to an order, and when (seconds since 1970 on this machine's clock).
+
+    ``key`` did it ("": the market, or a hand from outside).
+    """
 
     at: float
     kind: Literal["placed", "canceled", "filled"]
     order_id: int
     symbol: str
+    key: str = ""
 
 
 @dataclass
@@ -110,14 +117,25 @@ class Holding:
 
 @dataclass
 class Key:
-    """An API key of the account."""
+    """An API key of the account. ``permissions``: read, trade, withdraw, transfer, manage_keys; one that may manage
+    keys is the main account's, the others are its sub-account's. ``ips`` are the addresses it is good for (none: all).
+    """
 
     id: str
     secret: str
     passphrase: str = ""
     permissions: frozenset[str] = frozenset({"read", "trade"})
+    label: str = ""
+    ips: tuple[str, ...] = ()
+    enabled: bool = True
+    number: int = 0
+    created_ms: int = 0
     last_nonce: int = 0
     recent: list[float] = field(default_factory=list)  # times of recent requests, for the rate limit
+
+    @property
+    def main(self) -> bool:
+        return "manage_keys" in self.permissions
 
 
 def made(instrument: Instrument, qty: Decimal, entry: Decimal, price: Decimal) -> Decimal:
@@ -141,8 +159,13 @@ class Exchange:
 
     def __init__(self, instruments: Iterable[Instrument], keys: Iterable[Key], *, seed: int = 0) -> None:
         self.instruments = {i.symbol: i for i in instruments}
-        self.keys = {key.id: key for key in keys}
+        self._ids = itertools.count(7_000_001)
+        self._lock = threading.RLock()
+        self.keys: dict[str, Key] = {}
         self.clock_skew_ms = 0
+        self.acting = ""  #: the key whose request is being carried out
+        for key in keys:
+            self.add_key(key)
         self.cancel_mode: CancelMode = "honest"
         self.feed_running = True
         self.maintenance = False
@@ -156,14 +179,39 @@ class Exchange:
         self.orders: dict[int, Order] = {}
         self.executions: list[Execution] = []
         self.happenings: list[Happening] = []
-        self._ids = itertools.count(7_000_001)
+        self.treasury = Treasury(self.now_ms, self.balances)
         self._open: dict[int, Order] = {}
         self._random = random.Random(seed)
-        self._lock = threading.RLock()
 
     def now_ms(self) -> int:
         """The venue's own clock."""
         return int(time.time() * 1000) + self.clock_skew_ms
+
+    def add_key(self, key: Key) -> Key:
+        """It can be used from now on."""
+        with self._lock:
+            key.number, key.created_ms = next(self._ids), key.created_ms or self.now_ms()
+            self.keys[key.id] = key
+            return key
+
+    def new_key(
+        self,
+        label: str,
+        permissions: Collection[str],
+        ips: Collection[str] = (),
+        *,
+        passphrase: str = "",
+        secret: str = "",
+    ) -> Key:
+        """A key with a random id and secret (or the given one)."""
+        key = Key(secrets.token_hex(9), secret or secrets.token_hex(48), passphrase, frozenset(permissions))
+        key.label, key.ips = label, tuple(ips)
+        return self.add_key(key)
+
+    def remove_key(self, key_id: str) -> bool:
+        """It is no good from now on, on open connections too. False where there is no such key."""
+        with self._lock:
+            return self.keys.pop(key_id, None) is not None
 
     def place(
         self,
@@ -222,6 +270,12 @@ class Exchange:
         """A mass cancel; the orders that the venue claims to have cancelled."""
         return [o for o in self.open_orders(lines=lines, symbol=symbol, conditional=conditional) if self.cancel(o)]
 
+    def cancel_withdrawal(self, number: int) -> bool:
+        """False where the venue refuses it. What "ignored" claims is a lie: the money goes on."""
+        if self.cancel_mode == "ignored":
+            return any(w.id == number and w.state == "pending" for w in self.treasury.withdrawals())
+        return self.treasury.cancel(number)
+
     def advance(self) -> None:
         """Move every market one step and fill what the new prices cross."""
         if not self.feed_running:
@@ -274,4 +328,5 @@ class Exchange:
             holding.avg_price = Decimal(0)
 
     def _note(self, kind: Literal["placed", "canceled", "filled"], order: Order) -> None:
-        self.happenings.append(Happening(time.time(), kind, order.id, order.symbol))
+        key = "" if kind == "filled" else self.acting
+        self.happenings.append(Happening(time.time(), kind, order.id, order.symbol, key))

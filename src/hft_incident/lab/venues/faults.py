@@ -42,7 +42,8 @@ STATE_FAULTS = {
 @dataclass
 class Fault:
     """One fault; ``op`` is an operation (open_orders, cancel_all, cancel, place, time, status, ticker, positions,
-    balances, fills) or ``*``; ``remaining`` None means until it is cleared."""
+    balances, fills, own_key, keys, create_key, delete_key, withdrawals, withdraw, cancel_withdrawal, addresses, logins)
+    or ``*``; ``remaining`` None means until it is cleared."""
 
     kind: str
     op: str = "*"

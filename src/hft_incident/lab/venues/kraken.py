@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import base64
 import hmac
+import secrets
 import time
 from collections.abc import Mapping
 from decimal import Decimal
@@ -35,6 +37,7 @@ ERRORS = {
     "bad_key": "EAPI:Invalid key",
     "bad_signature": "EAPI:Invalid signature",
     "bad_nonce": "EAPI:Invalid nonce",
+    "bad_ip": "EGeneral:Permission denied",
     "permission": "EGeneral:Permission denied",
     "rate_limit": "EAPI:Rate limit exceeded",
     "unknown_symbol": "EQuery:Unknown asset pair",
@@ -88,6 +91,9 @@ class Kraken(Dialect):
 
     def refuse(self, refusal: Refusal) -> tuple[int, Json]:
         return 200, {"error": [ERRORS[refusal.reason]]}
+
+    def new_secret(self) -> str:
+        return base64.b64encode(secrets.token_bytes(64)).decode()  # they sign with the decoded bytes
 
     # Public -------------------------------------------------------------------------------------------------------
 

@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import base64
 import hmac
+import secrets
 import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -26,6 +28,7 @@ ERRORS = {
     "bad_key": "authenticationError",
     "bad_signature": "authenticationError",
     "bad_nonce": "nonceBelowThreshold",
+    "bad_ip": "authenticationError",
     "permission": "authenticationError",
     "rate_limit": "apiLimitExceeded",
     "unknown_symbol": "contractNotFound",
@@ -81,6 +84,9 @@ class KrakenFutures(Dialect):
 
     def server_time(self) -> str:
         return iso(self.exchange.now_ms())
+
+    def new_secret(self) -> str:
+        return base64.b64encode(secrets.token_bytes(64)).decode()  # they sign with the decoded bytes
 
     # Public -------------------------------------------------------------------------------------------------------
 

@@ -6,21 +6,25 @@
 from __future__ import annotations
 
 import hmac
+import secrets
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import ClassVar, TypeVar
 
 from .. import signatures
-from .dialect import Dialect, Incoming, Json, Route, instrument, plain
+from .dialect import MAIN_UID, SUB_ACCOUNT, SUB_ACCOUNT_UID, Dialect, Incoming, Json, Route, instrument, plain
 from .exchange import Execution, Instrument, Key, Order, Refusal
+from .treasury import Withdrawal
 
 MARGIN_PREFIX = "MARGIN:"  # the lab's own symbols: spot and margin orders share a name here
 ALGO_KINDS = ("conditional", "oco", "trigger", "move_order_stop", "iceberg", "twap", "chase", "smart_iceberg")
 ORDERS_PER_BATCH, ALGOS_PER_BATCH, PAGE = 20, 10, 100
 TIMESTAMP_WINDOW_MS = 30_000
+FOUNDED_MS = 1_597_026_383_085
 EXPIRY_MS = 1_798_185_600_000
 T = TypeVar("T", Order, Execution)
+SPECIAL = set("!@#$%^&*()_+-=")
 
 #: reason → (HTTP status, code, message) as the venue's error list has them.
 ERRORS: dict[str, tuple[int, str, str]] = {
@@ -28,10 +32,13 @@ ERRORS: dict[str, tuple[int, str, str]] = {
     "bad_signature": (401, "50113", "Invalid Sign"),
     "bad_timestamp": (401, "50102", "Timestamp request expired"),
     "bad_passphrase": (401, "50105", 'Request header "OK-ACCESS-PASSPHRASE" incorrect'),
+    "bad_ip": (401, "50110", "Your IP is not included in your API key's IP whitelist"),
     "permission": (401, "50120", "This API key doesn't have permission to use this function"),
     "rate_limit": (429, "50011", "Requests too frequent."),
     "unknown_symbol": (200, "51001", "Instrument ID does not exist"),
     "unknown_order": (200, "51603", "Order does not exist"),
+    "unknown_key": (200, "59610", "API key does not exist"),
+    "unknown_withdrawal": (200, "58215", "Withdrawal order does not exist or cannot be cancelled"),
     "bad_request": (400, "51000", "Parameter error"),
     "maintenance": (503, "50001", "Service temporarily unavailable. Try again later."),
 }
@@ -69,6 +76,14 @@ class Okx(Dialect):
             ("GET", "/api/v5/account/balance"): Route("balances", self.balance),
             ("GET", "/api/v5/trade/fills"): Route("fills", self.fills),
             ("GET", "/api/v5/trade/fills-history"): Route("fills", self.fills),
+            ("GET", "/api/v5/account/config"): Route("own_key", self.config),
+            ("GET", "/api/v5/users/subaccount/list"): Route("keys", self.sub_accounts, "manage_keys"),
+            ("GET", "/api/v5/users/subaccount/apikey"): Route("keys", self.sub_keys, "manage_keys"),
+            ("POST", "/api/v5/users/subaccount/apikey"): Route("create_key", self.create_sub_key, "manage_keys"),
+            ("POST", "/api/v5/users/subaccount/delete-apikey"): Route("delete_key", self.delete_sub_key, "manage_keys"),
+            ("GET", "/api/v5/asset/withdrawal-history"): Route("withdrawals", self.withdrawals),
+            ("POST", "/api/v5/asset/withdrawal"): Route("withdraw", self.withdraw, "withdraw"),
+            ("POST", "/api/v5/asset/cancel-withdrawal"): Route("cancel_withdrawal", self.cancel_withdrawal, "withdraw"),
         }
 
     def authenticate(self, request: Incoming) -> Key:
@@ -211,6 +226,95 @@ class Okx(Dialect):
             and request.params.get("instId") in (None, wire(e.order.symbol))
         ]
         return reply(paged(found, request, fill_row))
+
+    def new_passphrase(self) -> str:
+        return secrets.token_hex(12) + "aA1!"
+
+    # Account ------------------------------------------------------------------------------------------------------
+
+    def config(self, _request: Incoming) -> Json:
+        key = self.acting_key()
+        return reply(
+            [
+                {
+                    "uid": MAIN_UID if key.main else SUB_ACCOUNT_UID,
+                    "mainUid": MAIN_UID,
+                    "acctLv": "3",
+                    "posMode": "net_mode",
+                    "type": "0" if key.main else "1",
+                    "label": key.label,
+                    "perm": permission_words(key),
+                    "ip": ",".join(key.ips),
+                }
+            ]
+        )
+
+    def sub_accounts(self, request: Incoming) -> Json:
+        row = {
+            "type": "1",
+            "enable": True,
+            "subAcct": SUB_ACCOUNT,
+            "uid": SUB_ACCOUNT_UID,
+            "label": "",
+            "mobile": "",
+            "gAuth": False,
+            "frozenFunc": [],
+            "canTransOut": False,
+            "ts": str(FOUNDED_MS),
+        }
+        return reply([row] if request.integer("after", FOUNDED_MS + 1) > FOUNDED_MS else [])
+
+    def sub_keys(self, request: Incoming) -> Json:
+        self._sub_account(request)
+        return reply([key_row(key) for key in self.exchange.keys.values() if not key.main])
+
+    def create_sub_key(self, request: Incoming) -> Json:
+        """Only for a key that is bound to addresses itself."""
+        if not self.acting_key().ips:
+            raise Refusal("permission")
+        self._sub_account(request)
+        label, passphrase = request.text("label"), request.text("passphrase")
+        words = request.text("perm", "read_only").split(",")
+        if not set(words) <= {"read_only", "trade"}:
+            raise Refusal("bad_request", "perm")
+        kinds = (str.islower, str.isupper, str.isdigit, SPECIAL.__contains__)
+        if not 8 <= len(passphrase) <= 32 or not all(any(map(kind, passphrase)) for kind in kinds):
+            raise Refusal("bad_request", "passphrase")
+        ips = request.text("ip", "")
+        permissions = {"read", *(word for word in words if word == "trade")}
+        key = self.exchange.new_key(label, permissions, ips.split(",") if ips else (), passphrase=passphrase)
+        return reply([{**key_row(key), "subAcct": SUB_ACCOUNT, "secretKey": key.secret, "passphrase": passphrase}])
+
+    def delete_sub_key(self, request: Incoming) -> Json:
+        self._sub_account(request)
+        key = self.exchange.keys.get(request.text("apiKey"))
+        if key is None or key.main:
+            raise Refusal("unknown_key")
+        self.exchange.remove_key(key.id)
+        return reply([{"subAcct": SUB_ACCOUNT}])
+
+    def withdrawals(self, request: Incoming) -> Json:
+        before = request.integer("after", 2**62)
+        found = [w for w in self.exchange.treasury.withdrawals() if w.at_ms < before]
+        return reply([withdrawal_row(w) for w in reversed(found)][: request.integer("limit", PAGE)])
+
+    def withdraw(self, request: Incoming) -> Json:
+        try:
+            withdrawal = self.exchange.treasury.withdraw(
+                request.text("ccy"), request.decimal("amt"), request.text("toAddr"), key=self.exchange.acting
+            )
+        except ValueError as error:
+            raise Refusal("bad_request", str(error)) from None
+        return reply([{"amt": plain(withdrawal.amount), "wdId": str(withdrawal.id), "ccy": withdrawal.asset}])
+
+    def cancel_withdrawal(self, request: Incoming) -> Json:
+        if not self.exchange.cancel_withdrawal(request.integer("wdId")):
+            raise Refusal("unknown_withdrawal")
+        return reply([{"wdId": request.text("wdId")}])
+
+    def _sub_account(self, request: Incoming) -> None:
+        if request.text("subAcct") != SUB_ACCOUNT:
+            raise Refusal("bad_request", "subAcct")
 
     def _instrument(self, inst_id: str, mode: str) -> Instrument:
         """A pair is traded on margin where the order's trade mode is not "cash"."""
@@ -407,4 +511,37 @@ def instrument_row(found: Instrument) -> Json:
         "stk": "90000" if found.line == "OPTION" else "",
         "optType": "C" if found.line == "OPTION" else "",
         "state": "live",
+    }
+
+
+def permission_words(key: Key) -> str:
+    """Whoever may manage keys may trade."""
+    words = {"read_only": "read", "withdraw": "withdraw", "trade": "trade"}
+    trading = {"trade"} if key.main else set()
+    return ",".join(word for word, ours in words.items() if ours in key.permissions | trading)
+
+
+def key_row(key: Key) -> dict[str, Json]:
+    return {
+        "label": key.label,
+        "apiKey": key.id,
+        "perm": permission_words(key),
+        "ip": ",".join(key.ips),
+        "ts": str(key.created_ms),
+    }
+
+
+def withdrawal_row(withdrawal: Withdrawal) -> Json:
+    return {
+        "chain": f"{withdrawal.asset}-ERC20",
+        "ccy": withdrawal.asset,
+        "clientId": "",
+        "amt": plain(withdrawal.amount),
+        "fee": "0",
+        "from": "",
+        "to": withdrawal.address,
+        "txId": "0xdead" if withdrawal.state == "done" else "",
+        "state": {"pending": "0", "done": "2", "cancelled": "-2"}[withdrawal.state],
+        "ts": str(withdrawal.at_ms),
+        "wdId": str(withdrawal.id),
     }

@@ -139,12 +139,16 @@ class VenueServer:
             if route.permission is not None:
                 if self.faults.take("revoked_key", route.op):
                     raise Refusal("bad_key")
-                self.dialect.allow(self.dialect.authenticate(incoming), route.permission)
+                key = self.dialect.authenticate(incoming)
+                self.dialect.allow(key, route.permission, incoming.remote)
+                self.exchange.acting = key.id
             if route.op.startswith("cancel"):
                 self._set_cancel_mode(route.op)
             payload = route.handler(incoming)
         except Refusal as refusal:
             return self.dialect.refuse(refusal)
+        finally:
+            self.exchange.acting = ""
         if route.op == "open_orders" and not self.exchange.open_orders() and self.faults.take("late_order", route.op):
             self.place_one()
         return 200, payload
@@ -163,11 +167,19 @@ class VenueServer:
         else:
             self.exchange.cancel_mode = "honest"
 
-    def place_one(self, symbol: str | None = None, *, conditional: bool = False) -> Order:
-        """A resting order far from the market, so that it is never filled."""
+    def place_one(
+        self, symbol: str | None = None, *, conditional: bool = False, client_id: str = "", key: str = ""
+    ) -> Order:
+        """A resting order far from the market, so that it is never filled; ``key`` is said to have placed it."""
         instrument = self.exchange.instruments[symbol] if symbol else next(iter(self.exchange.instruments.values()))
         price = (self.exchange.prices[instrument.symbol] / 2).quantize(instrument.tick)
-        return self.exchange.place(instrument.symbol, "buy", instrument.tick, price, conditional=conditional)
+        acting, self.exchange.acting = self.exchange.acting, key
+        try:
+            return self.exchange.place(
+                instrument.symbol, "buy", instrument.tick, price, client_id=client_id, conditional=conditional
+            )
+        finally:
+            self.exchange.acting = acting
 
     async def _spoil(self, request: web.Request, fault: Fault, status: int, payload: Json) -> web.StreamResponse:
         body = encode(payload)
@@ -222,7 +234,7 @@ def decode(request: web.Request, body: bytes) -> Incoming:
         except ValueError:
             params["__malformed__"] = True
     headers = {name.lower(): value for name, value in request.headers.items()}
-    return Incoming(request.method, request.rel_url.raw_path, query, headers, body, params)
+    return Incoming(request.method, request.rel_url.raw_path, query, headers, body, params, request.remote or "")
 
 
 def encode(payload: Json) -> bytes:

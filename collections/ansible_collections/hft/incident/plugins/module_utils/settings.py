@@ -16,7 +16,8 @@ from urllib.parse import urlsplit
 from .errors import UsageError
 from .secret_ref import is_reference
 
-VENUE_SECRETS = ("api_key", "api_secret", "api_passphrase")
+ADMIN_SECRETS = ("admin_api_key", "admin_api_secret", "admin_api_passphrase")
+VENUE_SECRETS = ("api_key", "api_secret", "api_passphrase", *ADMIN_SECRETS)
 
 
 class SettingsError(UsageError):
@@ -35,6 +36,10 @@ class VenueEntry(NamedTuple):
     api_passphrase: str | None = None
     product_lines: tuple[str, ...] = ()  #: only these (empty: every line that the venue has)
     symbols: tuple[str, ...] = ()  #: for venues that list fills by symbol only
+    admin_api_key: str | None = None  #: a key that may manage keys and withdrawals (None: only api_key is there)
+    admin_api_secret: str | None = None
+    admin_api_passphrase: str | None = None
+    sub_account: str | None = None  #: whose keys are managed, where a venue keeps keys by sub-account
     fault: str | None = None
 
 
@@ -127,6 +132,10 @@ def _venue(row: Mapping[str, Any], where: str) -> VenueEntry:
         api_key=row.get("api_key"),
         api_secret=row.get("api_secret"),
         api_passphrase=row.get("api_passphrase"),
+        admin_api_key=row.get("admin_api_key"),
+        admin_api_secret=row.get("admin_api_secret"),
+        admin_api_passphrase=row.get("admin_api_passphrase"),
+        sub_account=None if row.get("sub_account") is None else str(row["sub_account"]),
         product_lines=_texts(row.get("product_lines")),
         symbols=_texts(row.get("symbols")),
         fault=_first_fault(row, required=("driver", "api_key", "api_secret"), address="base_url"),
@@ -156,6 +165,8 @@ def _first_fault(row: Mapping[str, Any], *, required: Sequence[str], address: st
     for field in ("product_lines", "symbols"):
         if not isinstance(row.get(field, []), list):
             return f"'{field}' must be a list"
+    if bool(row.get("admin_api_key")) != bool(row.get("admin_api_secret")):
+        return "'admin_api_key' and 'admin_api_secret' go together"
     url = row.get(address)
     if url is not None:
         try:

@@ -29,10 +29,13 @@ DRIVERS = {
 }
 
 
-def open_venue(entry: VenueEntry, *, request_timeout: float = 3.0, keyless: bool = False) -> Venue:
+def open_venue(
+    entry: VenueEntry, *, request_timeout: float = 3.0, keyless: bool = False, key: Credentials | None = None
+) -> Venue:
     """The account that ``entry`` names, with its secrets resolved; nothing is sent yet.
 
-    ``keyless`` leaves the secrets alone: such a venue can make its public calls only. Raises SettingsError (unknown
+    ``keyless`` leaves the secrets alone: such a venue can make its public calls only. ``key`` is used in the place of
+    the entry's own one. Raises SettingsError (unknown
     driver or product line, bad address) and SecretError; each concerns this venue only.
     """
     if entry.fault:
@@ -53,7 +56,7 @@ def open_venue(entry: VenueEntry, *, request_timeout: float = 3.0, keyless: bool
     unknown = [line for line in entry.product_lines if line not in build.all_lines]
     if unknown:
         raise SettingsError(f"unknown product line '{unknown[0]}'; {entry.driver} has: {', '.join(build.all_lines)}")
-    return build(http, None if keyless else credentials(entry), lines=entry.product_lines)
+    return build(http, None if keyless else key or credentials(entry), lines=entry.product_lines)
 
 
 def credentials(entry: VenueEntry) -> Credentials:

@@ -64,6 +64,7 @@ ERRORS: dict[int, type[VenueError]] = {
     13012: AuthError,  # unavailable_in_subaccount
     13021: AuthError,  # forbidden
     13025: Unavailable,  # method_switched_off_by_admin
+    13668: AuthError,  # security_key_authorization_error: the account demands a person's security key
 }
 #: A signature's time stamp is good for a minute.
 TIMESTAMP_VALID_MS = 60_000

@@ -16,8 +16,9 @@ from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 from typing import ClassVar, Literal, NamedTuple
 
+from ...timestamps import moment
 from ..api import Credentials, Venue
-from ..errors import VenueError
+from ..errors import MalformedReply, VenueError
 
 #: What a key may do, in words that all venues share. A right that a dialect cannot place is kept as
 #: ``other:<its word>``, so that a key that may more than it should never looks harmless.
@@ -31,9 +32,11 @@ class NotOffered(VenueError):
 
 
 class ApiKey(NamedTuple):
-    """A key as the venue lists it. Its ``id`` is public, its secret is shown once, at its creation, to nobody else.
+    """A key as the venue lists it. Its ``id`` is what a request carries (``api_key``): public, so that a listed key can
+    be told from the one in the store. Its secret is shown once, at its creation, to nobody else.
 
     ``permissions`` and ``ip_allow_list`` are None where the venue does not tell; an empty list admits every address.
+    ``owner`` is the sub-account whose key it is, where the venue keeps keys by sub-account ("" is the main account).
     """
 
     id: str
@@ -42,6 +45,7 @@ class ApiKey(NamedTuple):
     ip_allow_list: tuple[str, ...] | None = None
     enabled: bool = True
     created_ms: int | None = None
+    owner: str = ""
 
 
 class NewKey(NamedTuple):
@@ -73,10 +77,14 @@ class Address(NamedTuple):
 
 
 class Login(NamedTuple):
+    """A line of the account's access history. ``event`` is "login", or the venue's own word for another act there (a
+    password or a key changed, for instance)."""
+
     at_ms: int
     ip: str
     ok: bool
     detail: str = ""
+    event: str = "login"
 
 
 class Account(ABC):
@@ -85,17 +93,23 @@ class Account(ABC):
     driver: ClassVar[str]
     #: Whether keys can be listed, created and deleted by API.
     manages_keys: ClassVar[bool] = False
+    #: What ``keys`` cannot see, for a person to look at ("" where the listing is complete).
+    keys_not_listed: ClassVar[str] = ""
     #: What a person does on the venue's website instead, a line each; ``{label}``, ``{permissions}``, ``{ips}`` and
     #: ``{key_id}`` are filled in.
     steps_to_create: ClassVar[tuple[str, ...]] = ()
     steps_to_revoke: ClassVar[tuple[str, ...]] = ()
     steps_to_freeze_withdrawals: ClassVar[tuple[str, ...]] = ()
+    #: Where a person looks up what no API tells: ``keys``, ``withdrawals``, ``addresses``, ``logins`` → steps.
+    steps_to_look: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     #: The longest label the venue takes, and the characters besides letters and digits.
     label_length: ClassVar[int] = 16
     label_extra: ClassVar[str] = "_"
 
-    def __init__(self, venue: Venue) -> None:
+    def __init__(self, venue: Venue, sub_account: str = "") -> None:
+        """``sub_account``: whose keys are created, where a venue keeps keys by sub-account."""
         self.venue = venue
+        self.sub_account = sub_account
 
     def own_key(self) -> ApiKey:
         """The facts of the very key that asks; AuthError where the venue no longer takes it."""
@@ -106,7 +120,9 @@ class Account(ABC):
         raise self._not_offered("to list API keys")
 
     def create_key(self, label: str, permissions: Collection[str], ips: Sequence[str]) -> NewKey:
-        """A new key with just these rights, usable from these addresses only (none given: from everywhere)."""
+        """A new key with just these rights, usable from these addresses only (none given: from everywhere).
+
+        After an UnknownOutcome the key may exist, its secret lost: list the keys and delete it by its label."""
         raise self._not_offered("to create API keys")
 
     def delete_key(self, key: ApiKey) -> None:
@@ -131,6 +147,14 @@ class Account(ABC):
 
     def _not_offered(self, what: str) -> NotOffered:
         return NotOffered(f"{self.driver} has no API {what}")
+
+
+def iso_ms(text: object, where: str) -> int:
+    """Milliseconds since 1970 from ISO 8601 text."""
+    try:
+        return int(moment(str(text)).timestamp() * 1000)
+    except ValueError:
+        raise MalformedReply(f"{where}: '{str(text)[:40]}' is no time") from None
 
 
 def filled(steps: Sequence[str], facts: Mapping[str, str]) -> list[str]:
