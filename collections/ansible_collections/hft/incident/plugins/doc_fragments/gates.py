@@ -19,8 +19,8 @@ options:
         and optionally C(valid_for_s) (how long an approval stands, 3600 where it is not said) and C(question) (what
         they are asked).
       - V(guards) says what it stands before, and so what takes its passage back, V(trading) where it is not said.
-        V(trading), that something is closed again; V(hosts), that a host is isolated again; V(decision), nothing: what
-        was confirmed or waived stays so.
+        V(trading), that something is closed again; V(hosts), that a host is isolated again; V(decision), nothing, since
+        what was confirmed or waived stays so.
       - Where it is left out, C(hft_gates) of the inventory is taken.
     type: dict
     default: {}
