@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from hft_incident.lab.state import Files
 from hft_incident.lab.trading_host import install_commands
 from hft_incident.lab.unit_commands import CommandServer
 from hft_incident.lab.unit_journal import UnitJournal, unit_events
@@ -33,7 +34,7 @@ class UnitsHost:
         self.journal = folder / "units.journal"
         self._selector = selectors.DefaultSelector()
         self._manager = Manager(definitions, UnitJournal(self.journal), self._selector)
-        install_commands(folder / "bin", CommandServer(self._manager, self._selector).port)
+        install_commands(Files(folder), CommandServer(self._manager, self._selector).port)
         self._over, self._ending = socket.socketpair()
         self._selector.register(self._ending, selectors.EVENT_READ, lambda: None)
         self._is_over = threading.Event()

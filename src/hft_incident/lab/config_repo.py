@@ -32,6 +32,18 @@ def deploy(folder: Path) -> str | None:
     return git(folder, "rev-parse", "HEAD").strip()
 
 
+def bundle(folder: Path, into: Path) -> None:
+    """Keeps the release off the host, so that a host can be rebuilt from it. Raises ConfigRepoError."""
+    git(folder, "bundle", "create", "--quiet", str(into), RELEASE, "HEAD")
+
+
+def rebuild(folder: Path, bundled: Path) -> None:
+    """The release as it was kept, in place of whatever ``folder`` holds now. Raises ConfigRepoError."""
+    shutil.rmtree(folder)
+    folder.mkdir(mode=0o700)
+    git(folder, "clone", "--quiet", "--branch", RELEASE, "-c", "advice.detachedHead=false", str(bundled), ".")
+
+
 def git(folder: Path, *words: str) -> str:
     """What it prints; the machine's own settings are left out. Raises ConfigRepoError."""
     try:

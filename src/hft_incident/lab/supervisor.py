@@ -177,7 +177,7 @@ class Supervisor:
         """All processes, listening. Raises LabFailure, Ending."""
         began, started_at = time.monotonic(), _now()
         people = KeyMaking(self._files.people)
-        install_commands(self._files.bin, CommandServer(self._manager, self._selector).port)
+        install_commands(self._files, CommandServer(self._manager, self._selector).port)
         keys = {name: make_keys(self._files.keys, name, driver) for name, driver in self._plan.venues.items()}
         commands = {name: self._venue_arguments(name, keys[name]) for name in self._plan.venues}
         if self._plan.database:

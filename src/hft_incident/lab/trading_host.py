@@ -43,6 +43,8 @@ class TradingHost:
         self.config_folder = files.systems / f"{name}.config"
         self.config_file = self.config_folder / "hft.json"
         self.approved_config_file = files.approved / f"{name}.json"
+        self.approved_bundle = files.approved / f"{name}.bundle"
+        self.unplugged_file = files.run / f"{name}.unplugged"
         self.hold_file = files.systems / f"{name}.hold"
         self.fault_file = files.systems / f"{name}.fault"
         self.log_file = files.logs / f"{name}.log"
@@ -59,6 +61,8 @@ class TradingHost:
             write_private(path, text)
         write_private(self.config_folder / "limits.json", json.dumps(LIMITS, indent=2) + "\n")
         self.approved_commit = config_repo.deploy(self.config_folder)
+        if self.approved_commit:
+            config_repo.bundle(self.config_folder, self.approved_bundle)
 
     def definitions(self, restart: Restart, restart_s: float) -> list[Definition]:
         """The live unit, which the hold file keeps from starting, and the one that only observes."""
@@ -114,11 +118,14 @@ class TradingHost:
         return {
             "version": VERSION,
             "files": {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in deployed},
+            **({"config_commit": self.approved_commit} if self.approved_commit else {}),
         }
 
 
-def install_commands(folder: Path, manager_port: int) -> None:
-    """The trading system's program, and the host's tools that speak to the lab's service manager."""
+def install_commands(files: Files, manager_port: int) -> None:
+    """The trading system's program, the host's tools that speak to the lab's service manager, and, of the network that
+    the host is plugged into, the command that takes it off (see ``intruder``)."""
+    folder = files.bin
     folder.mkdir(mode=0o700, exist_ok=True)
     python = shlex.quote(sys.executable)
     path = shlex.quote(os.pathsep.join(filter(None, [str(SOURCES), os.environ.get("PYTHONPATH")])))
@@ -128,6 +135,7 @@ def install_commands(folder: Path, manager_port: int) -> None:
         ("systemctl", f'{client} systemctl "$@"'),
         ("journalctl", f'{client} journalctl "$@"'),
         ("coredumpctl", _COREDUMPCTL),
+        ("switch-port", _SWITCH_PORT.format(run=shlex.quote(str(files.run)))),
     ):
         command = folder / name
         command.write_text(f"#!/bin/sh\n# Written by `hft-incident lab up`; gone when the lab is.\n{script}\n")
@@ -141,6 +149,15 @@ case $(cat /proc/sys/kernel/core_pattern) in
 esac
 echo 'No coredumps found.' >&2
 exit 1"""
+
+
+#: What a switch does when the port of a host is closed: here, whoever plays the network looks for the file.
+_SWITCH_PORT = """\
+case $HFT_STATE in
+  isolated) : > {run}/"$1".unplugged ;;
+  open) rm -f {run}/"$1".unplugged ;;
+  *) echo "HFT_STATE is neither isolated nor open" >&2; exit 2 ;;
+esac"""
 
 
 def reserve_port() -> socket.socket:

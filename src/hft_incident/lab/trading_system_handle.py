@@ -10,6 +10,7 @@ import signal
 import subprocess
 from typing import Literal
 
+from . import config_repo
 from .errors import LabError
 from .lifeline import Process, send
 from .state import Files, SystemProcess, write_private
@@ -33,11 +34,14 @@ class LabTradingSystem:
         self.url = started.url
         self.unit = host.unit
         self.observe_unit = host.observe_unit
+        self.config_folder = host.config_folder
         self.config_file = host.config_file
+        self.unplugged_file = host.unplugged_file
         self.hold_file = host.hold_file
         self.log_file = host.log_file
         self._old_log_file = host.old_log_file
         self._approved_config_file = host.approved_config_file
+        self._approved_bundle = host.approved_bundle
         self._fault_file = host.fault_file
         self._files = files
 
@@ -87,6 +91,13 @@ class LabTradingSystem:
     def restore_config(self) -> None:
         """The approved one, byte by byte."""
         write_private(self.config_file, self._approved_config_file.read_text())
+
+    def rebuild(self) -> None:
+        """The host's configuration from trusted media, whatever has become of it."""
+        try:
+            config_repo.rebuild(self.config_folder, self._approved_bundle)
+        except config_repo.ConfigRepoError as error:
+            raise LabError(str(error)) from None
 
     def fill_log_disk(self) -> None:
         """Every write to its log fails with ENOSPC, in the running process too; what was logged is in the old log."""

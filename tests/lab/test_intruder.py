@@ -1,0 +1,70 @@
+# Copyright: (c) 2026, hft-incident contributors
+# Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
+# SPDX-License-Identifier: Apache-2.0
+"""The lab's intruder is a real one: what it plants bites whoever looks carelessly, and only the network cuts it off."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hft_incident.lab.config_repo import git
+from hft_incident.lab.intruder import Intruder
+from hft_incident.lab.lab import Lab, running_lab
+
+from .waiting import wait_until
+
+pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is missing: install it")
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    with running_lab(tmp_path_factory.mktemp("home"), {"okx": "okx"}, database=False) as running:
+        yield running
+
+
+@pytest.fixture
+def intruder(lab: Lab, tmp_path: Path) -> Iterator[Intruder]:
+    somebody = Intruder(lab.trading_systems["hft-1"], tmp_path / "intruder")
+    somebody.break_in()
+    yield somebody
+    somebody.evicted()
+    somebody.leave()
+
+
+def switch(lab: Lab, state: str) -> None:
+    command = [str(lab.inventory.parent / "bin" / "switch-port"), "hft-1"]
+    subprocess.run(command, env={**os.environ, "HFT_STATE": state}, check=True)
+
+
+def test_it_calls_home_until_the_switch_is_told_otherwise(lab: Lab, intruder: Intruder) -> None:
+    assert intruder.connected
+    assert os.readlink(f"/proc/{intruder.pid}/exe").endswith(" (deleted)")
+    switch(lab, "isolated")
+    wait_until(lambda: not intruder.connected)
+    assert intruder.alive
+    switch(lab, "open")
+    wait_until(lambda: intruder.connected)
+
+
+def test_who_looks_at_the_configuration_as_the_runbook_does_runs_what_is_planted(intruder: Intruder) -> None:
+    assert not intruder.executed.exists()
+    shown = git(intruder.system.config_folder, "diff", "HEAD")
+    assert str(intruder.folder / "trap") in intruder.executed.read_text()
+    assert "5000000" not in shown
+
+
+def test_a_rebuilt_host_has_the_approved_release_and_nothing_else(lab: Lab, intruder: Intruder) -> None:
+    folder = intruder.system.config_folder
+    approved = git(folder, "rev-parse", "release").strip()
+    intruder.evicted()
+    assert not intruder.alive
+    assert git(folder, "rev-parse", "HEAD").strip() == approved
+    assert git(folder, "status", "--porcelain", "--ignored") == ""
+    assert "5000000" not in (folder / "limits.json").read_text()
+    assert not intruder.executed.exists()
