@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from hft_incident.lab.config_repo import git
-from hft_incident.lab.intruder import Intruder
+from hft_incident.lab.intruder import ABROAD, ADDRESS, CLIENT_ID, LABEL, Intruder
 from hft_incident.lab.lab import Lab, running_lab
 
 from .waiting import wait_until
@@ -30,7 +30,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 
 @pytest.fixture
 def intruder(lab: Lab, tmp_path: Path) -> Iterator[Intruder]:
-    somebody = Intruder(lab.trading_systems["hft-1"], tmp_path / "intruder")
+    somebody = Intruder(lab.trading_systems["hft-1"], lab.venues, tmp_path / "intruder")
     somebody.break_in()
     yield somebody
     somebody.evicted()
@@ -68,3 +68,11 @@ def test_a_rebuilt_host_has_the_approved_release_and_nothing_else(lab: Lab, intr
     assert git(folder, "status", "--porcelain", "--ignored") == ""
     assert "5000000" not in (folder / "limits.json").read_text()
     assert not intruder.executed.exists()
+
+
+def test_it_is_in_the_account_too(lab: Lab, intruder: Intruder) -> None:
+    truth = lab.venues["okx"].truth()
+    assert LABEL in [key.label for key in truth.keys if "withdraw" in key.permissions]
+    assert ADDRESS in [withdrawal.address for withdrawal in truth.withdrawals]
+    assert CLIENT_ID in [order.client_id for order in truth.open_orders]
+    assert ABROAD in [login.ip for login in truth.logins]

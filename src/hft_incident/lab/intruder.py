@@ -1,7 +1,8 @@
 # Copyright: (c) 2026, hft-incident contributors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 # SPDX-License-Identifier: Apache-2.0
-"""Somebody else on a trading host of a running lab: a process that calls home, and a configuration that was changed.
+"""Somebody else on a trading host of a running lab: a process that calls home, a configuration that was changed, and
+what can be done at a venue with stolen keys.
 
 The process runs for real, from an executable that is deleted; it calls home over a real connection, which this end
 drops, as a switch would, while the host's port is closed (the lab's command ``switch-port``). In the configuration lie
@@ -19,6 +20,7 @@ import sys
 import sysconfig
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,6 +28,7 @@ from . import config_repo
 from .errors import LabError
 from .lifeline import Process, identify, is_alive, tie_to_me
 from .trading_system_handle import LabTradingSystem
+from .venue_handle import LabVenue
 
 NAME = "kworker-u8"
 BEAT_S = 0.05
@@ -45,8 +48,15 @@ while True:
 _OTHER = ("-c", "user.name=Release", "-c", "user.email=release@lab.example")
 
 
+#: From where, to where, and under which name.
+ABROAD = "203.0.113.66"
+ADDRESS = "bc1q-somebody-else"
+CLIENT_ID = "zz-not-ours"
+LABEL = "backup"
+
+
 class Planted(NamedTuple):
-    """What an investigation has to find: by which word it is known, and where."""
+    """What an investigation has to find, and a word that it is known by."""
 
     what: str
     word: str
@@ -55,9 +65,10 @@ class Planted(NamedTuple):
 class Intruder:
     """One intruder on the host of one trading system. Methods raise LabError; ``leave`` ends all that it started."""
 
-    def __init__(self, system: LabTradingSystem, folder: Path) -> None:
-        """``folder``: where its things are, outside of what the lab knows."""
+    def __init__(self, system: LabTradingSystem, venues: Mapping[str, LabVenue], folder: Path) -> None:
+        """``venues``: where it is in the account, too; ``folder``: where its things are, which the lab knows not."""
         self.system = system
+        self._venues = venues
         self.folder = folder
         self.executed = folder / "executed"
         self.token = secrets.token_hex(16)
@@ -70,6 +81,17 @@ class Intruder:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.change_configuration()
         self.start()
+        for venue in self._venues.values():
+            self.use(venue)
+
+    @staticmethod
+    def use(venue: LabVenue) -> None:
+        """What stolen keys and a stolen login are good for."""
+        venue.add_login(ABROAD)
+        venue.add_key(LABEL, ("read", "trade", "withdraw"))
+        venue.add_address("BTC", ADDRESS)
+        venue.withdraw("BTC", "1.5", ADDRESS)
+        venue.seed(2, client_id=CLIENT_ID)
 
     @property
     def planted(self) -> list[Planted]:
