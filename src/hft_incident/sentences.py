@@ -177,6 +177,13 @@ def _release(data: Mapping[str, Any]) -> str:
     return f"release on {data['host']}: {str(data['verdict']).replace('_', ' ')}: {found or as_approved}"
 
 
+def _audit(data: Mapping[str, Any]) -> str:
+    counts = [f"{count} {severity}" for severity, count in reversed(data["counts"].items()) if count]
+    alarming = [finding["what"] for finding in data["findings"] if finding["severity"] == "alarming"]
+    told = f"audit of {data['host']}: {', '.join(counts) or 'nothing found'}, {len(data['unknown'])} parts unknown"
+    return f"{told}: {'; '.join(alarming)}" if alarming else told
+
+
 def _evidence_kept(data: Mapping[str, Any]) -> str:
     kept = f"evidence of {data['host']} kept: {data['items']} items, {data['bytes']} bytes in {data['folder']}"
     return f"{kept}; missing: {', '.join(data['missing'])}" if data["missing"] else kept
@@ -292,6 +299,7 @@ SENTENCES: Mapping[str, Sentence] = {
     "crash.classified": _crash,
     "host.measured": _measured,
     "release.checked": _release,
+    "host.audited": _audit,
     "database.probed": _says("database {dbname} at {host}: {verdict}: {reason}"),
     "approval.given": _says("{person} approved {gate}"),
     "gate.passed": lambda data: f"gate {data['gate']} passed: approved by {' and '.join(data['people'])}",

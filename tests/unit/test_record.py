@@ -103,6 +103,12 @@ HOST = {
     "pressure": {"cpu": {"some": {"avg10_percent": 52.81}}, "io": {"some": {"avg10_percent": 0.0}}, "memory": None},
 }  # fmt: skip
 RELEASE = {"host": "fra-1", "verdict": "approved", "reasons": [], "version": {"approved": "1.4"}, "files": 15}
+AUDIT = {
+    "host": "fra-1",
+    "counts": {"info": 0, "suspicious": 2, "alarming": 1},
+    "findings": [{"severity": "alarming", "what": "git would run /x"}, {"severity": "suspicious", "what": "a file"}],
+    "unknown": [{"check": "malware", "why": "not scanned"}],
+}
 EVIDENCE = {"host": "hft-1", "items": 8, "bytes": 4096, "folder": "evidence/hft-1", "missing": []}
 DATABASE = {"dbname": "hft_db", "host": "db-1", "verdict": "read_only", "reason": "it is a standby"}
 LATCH = {"host": "hft-1", "scope": "all", "name": "", "state": "open", "hold": "closed", "difference": ""}
@@ -151,6 +157,14 @@ PROBED = {"name": "hft-1", "verdict": "answering", "status": "halted", "mode": "
         (
             "release.checked", {**RELEASE, "verdict": "not_approved", "reasons": ["a is different", "b is missing"]},
             "release on fra-1: not approved: a is different; b is missing",
+        ),
+        (
+            "host.audited", AUDIT,
+            "audit of fra-1: 1 alarming, 2 suspicious, 1 parts unknown: git would run /x",
+        ),
+        (
+            "host.audited", {**AUDIT, "findings": [], "unknown": [], "counts": {"info": 0}},
+            "audit of fra-1: nothing found, 0 parts unknown",
         ),
         ("evidence.kept", EVIDENCE, "evidence of hft-1 kept: 8 items, 4096 bytes in evidence/hft-1"),
         (

@@ -13,8 +13,8 @@ import os
 import selectors
 import signal
 import subprocess
-from collections.abc import Sequence
-from typing import IO, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import IO, Any, NamedTuple
 
 from .deadline import Deadline
 
@@ -59,21 +59,26 @@ def run(
     stdin: bytes | None = None,
     limit: int = LIMIT,
     into: IO[bytes] | None = None,
+    env: Mapping[str, str] | None = None,
+    owner: tuple[int, int] | None = None,
 ) -> Ran:
     """Run ``argv`` and wait for it, ``timeout`` seconds at most; then it is killed with everything that it has started.
 
     ``limit``: bytes that are kept of each of its outputs. ``into``: a file that takes its output instead of ``out``.
+    ``env``: its whole environment instead of ours; ``owner``: the user and group that it runs as, and no other group.
     Raises nothing but what writing ``into`` raises.
     """
     deadline = Deadline(timeout)
+    identity: dict[str, Any] = {"user": owner[0], "group": owner[1], "extra_groups": []} if owner else {}
     try:
         process = subprocess.Popen(  # noqa: S603  # the commands of our own modules, never a shell
             list(argv),
             stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env={**os.environ, "LC_ALL": "C"},
+            env={**os.environ, "LC_ALL": "C"} if env is None else dict(env),
             start_new_session=True,  # a process group to kill, and no terminal to ask for a password
+            **identity,
         )
     except FileNotFoundError:
         return _not_started(MISSING, f"{argv[0]}: not found")

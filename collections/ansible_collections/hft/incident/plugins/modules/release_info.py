@@ -21,8 +21,10 @@ extends_documentation_fragment:
 options:
   approved:
     description:
-      - The approved release, as C(hft_release) of the inventory has it, with C(version) (text) and C(files) (absolute
-        paths with their SHA-256).
+      - The approved release, as C(hft_release) of the inventory has it, with C(version) (text), C(files) (absolute
+        paths with their SHA-256) and optionally C(config_commit) (the commit of the configuration, which
+        M(hft.incident.host_audit_info) compares).
+      - Where it is left out, C(hft_release) of the inventory is taken.
     type: dict
     required: true
   version_command:

@@ -44,6 +44,14 @@ FROM_INVENTORY: Mapping[str, str] = {
     "validate_command": "hft_validate_command",
     "watched_paths": "hft_watched_paths",
     "database": "hft_database",
+    "approved": "hft_release",
+    "config_repository": "hft_config_repository",
+    "expected_programs": "hft_expected_programs",
+    "expected_listeners": "hft_expected_listeners",
+    "expected_peers": "hft_expected_peers",
+    "known_networks": "hft_known_networks",
+    "package_baseline": "hft_package_baseline",
+    "kernel_modules": "hft_kernel_modules",
 }
 #: What of the inventory says who may do without evidence.
 WHO_MAY = ("hft_gates", "hft_allowed_signers")

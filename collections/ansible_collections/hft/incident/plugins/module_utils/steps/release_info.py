@@ -31,6 +31,7 @@ SAME, DIFFERENT, MISSING, UNREADABLE = "same", "different", "missing", "unreadab
 APPROVED, NOT_APPROVED, UNKNOWN = "approved", "not_approved", "unknown"
 CHUNK = 1024 * 1024
 _SHA256 = re.compile(r"(?:sha256:)?([0-9a-fA-F]{64})")
+_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _LAST_LINE = 500
 
 
@@ -73,7 +74,7 @@ def run(params: Params, _context: Context) -> Result:
     release = release_of(params["approved"])
     for option in ("version_command", "validate_command"):
         require_fixed(option, params[option])
-    files = [_file(path, expected) for path, expected in release.files.items()]
+    files = [file_state(path, expected) for path, expected in release.files.items()]
     version = _version(release.version, params["version_command"], params["timeout"])
     validation = _validation(params["validate_command"], params["timeout"])
     verdict, reasons = judge(files, version, validation)
@@ -116,15 +117,18 @@ def judge(files: Sequence[File], version: Version, validation: Validation) -> tu
 
 def release_of(given: Mapping[str, Any]) -> Release:
     """Raises UsageError for what is no release."""
-    unknown = sorted(str(field) for field in set(given) - {"version", "files"})
+    unknown = sorted(str(field) for field in set(given) - {"version", "files", "config_commit"})
     if unknown:
-        raise UsageError(f"approved: unknown field '{unknown[0]}'; it has version and files")
+        raise UsageError(f"approved: unknown field '{unknown[0]}'; it has version, files and config_commit")
     version, files = given.get("version"), given.get("files", {})
     if not isinstance(version, (str, int)) or isinstance(version, bool) or not str(version).strip():
         raise UsageError("approved: 'version' must be given, as text (1.10 without quotes would be 1.1)")
     if not isinstance(files, Mapping):
         raise UsageError("approved: 'files' must be a mapping of absolute paths to their SHA-256")
     require_absolute("approved", [str(path) for path in files])
+    commit = given.get("config_commit")
+    if commit is not None and not (isinstance(commit, str) and _COMMIT.fullmatch(commit)):
+        raise UsageError("approved: 'config_commit' must be a whole id, as text; what a name means, the host decides")
     hashes = {str(path): _SHA256.fullmatch(str(value).strip()) for path, value in files.items()}
     for path, found in hashes.items():
         if not found:
@@ -148,7 +152,8 @@ def require_fixed(option: str, argv: Sequence[str]) -> None:
 # Looking --------------------------------------------------------------------------------------------------------------
 
 
-def _file(path: str, expected: str) -> File:
+def file_state(path: str, expected: str) -> File:
+    """What has become of this file of the release."""
     try:
         found = sha256_of(path)
     except FileNotFoundError:
