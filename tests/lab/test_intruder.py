@@ -12,11 +12,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
+
+from ansible_collections.hft.incident.plugins.module_utils.steps import host_audit_info
 from hft_incident.lab.config_repo import git
 from hft_incident.lab.intruder import ABROAD, ADDRESS, CLIENT_ID, LABEL, Intruder
 from hft_incident.lab.lab import Lab, running_lab
 
+from .modules.steps import run
 from .waiting import wait_until
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is missing: install it")
@@ -76,3 +80,16 @@ def test_it_is_in_the_account_too(lab: Lab, intruder: Intruder) -> None:
     assert ADDRESS in [withdrawal.address for withdrawal in truth.withdrawals]
     assert CLIENT_ID in [order.client_id for order in truth.open_orders]
     assert ABROAD in [login.ip for login in truth.logins]
+
+
+def test_an_audit_of_the_host_names_all_that_is_planted_and_runs_none_of_it(lab: Lab, intruder: Intruder) -> None:
+    variables = yaml.safe_load((lab.inventory / "host_vars/hft-1.yml").read_text())
+    args = {"approved": variables["hft_release"], "config_repository": variables["hft_config_repository"]}
+    seen = run(host_audit_info, checks=["repository", "release", "processes", "sockets"], **args)
+    told = [f"{finding['what']} {finding['detail']} {finding['path']}" for finding in seen["findings"]]
+    assert [one for one in intruder.planted if not any(one.word in words for words in told)] == []
+    assert not intruder.executed.exists()
+    assert intruder.token not in str(seen.result)
+    intruder.evicted()
+    again = run(host_audit_info, checks=["repository", "release"], **args)
+    assert (again["worst"], again["unknown"]) == ("info", [])

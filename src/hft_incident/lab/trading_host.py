@@ -102,6 +102,7 @@ class TradingHost:
             "hft_hold_file": str(self.hold_file),
             "hft_log_files": [str(self.log_file), str(self.old_log_file)],
             "hft_config_file": str(self.config_file),
+            "hft_config_repository": str(self.config_folder),
             "hft_validate_command": [program, "--validate-config", "--config", str(self.config_file)],
             "hft_version_command": [program, "--version"],
             "hft_release": self._release(),

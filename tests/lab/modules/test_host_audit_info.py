@@ -23,6 +23,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.hft.incident.plugins.module_utils import audit_host, audit_packages, private_copy
+from ansible_collections.hft.incident.plugins.module_utils.audit_accounts import networks
 from ansible_collections.hft.incident.plugins.module_utils.audit_findings import PER_KIND, Findings
 from ansible_collections.hft.incident.plugins.module_utils.audit_host import Account
 from ansible_collections.hft.incident.plugins.module_utils.deadline import Deadline
@@ -137,16 +138,16 @@ def test_an_intruders_connection_and_listener_are_named_with_their_process() -> 
             assert process.stdout
             listens = int(process.stdout.readline())
             seen = look("sockets", expected_listeners=["tcp/22"], expected_peers=["192.0.2.0/24"])
-            out = [one for one in found(seen, "connection_out") if f"({process.pid})" in one["what"]]
+            out = [one for one in found(seen, "connection_out") if f"process {process.pid} " in one["what"]]
             assert [one["severity"] for one in out] == ["alarming"]
             assert f"127.66.0.1:{port}" in out[0]["what"]
-            ears = [one for one in found(seen, "listener") if f"({process.pid})" in one["what"]]
+            ears = [one for one in found(seen, "listener") if f"process {process.pid} " in one["what"]]
             assert len(ears) == 1
             assert f"tcp/127.0.0.1:{listens}" in ears[0]["what"]
             expected = look(
                 "sockets", expected_listeners=[f"tcp/127.0.0.1:{listens}"], expected_peers=["127.66.0.0/16"]
             )
-            assert not [one for one in expected["findings"] if f"({process.pid})" in one["what"]]
+            assert not [one for one in expected["findings"] if f"process {process.pid} " in one["what"]]
 
 
 def test_a_caller_from_elsewhere_is_named() -> None:
@@ -157,8 +158,7 @@ def test_a_caller_from_elsewhere_is_named() -> None:
         seen = [one for one in audit_host.sockets() if one.local.address == "127.66.0.2"]
         for known, count in (([], 0), (["127.66.0.0/16"], 0), (["192.0.2.0/24"], 1)):
             told = Findings()
-            networks = host_audit_info.audit_accounts.networks("known_networks", known)
-            audit_host.audit_connections(told, seen, {}, [], networks)
+            audit_host.audit_connections(told, seen, {}, [], networks("known_networks", known))
             assert len(told.findings()) == count
 
 

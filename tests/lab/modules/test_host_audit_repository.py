@@ -18,8 +18,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.hft.incident.plugins.module_utils import audit_repository, git_copy, private_copy
+from ansible_collections.hft.incident.plugins.module_utils import git_copy, private_copy
 from ansible_collections.hft.incident.plugins.module_utils.audit_repository import Difference, differences, planted
+from ansible_collections.hft.incident.plugins.module_utils.deadline import Deadline
 from ansible_collections.hft.incident.plugins.module_utils.git_copy import Blob
 from ansible_collections.hft.incident.plugins.module_utils.steps import host_audit_info
 
@@ -42,11 +43,9 @@ def repository(folder: Path) -> Repository:
     return Repository(folder)
 
 
-def look(repository: Repository, commit: str | None = None, **args: object) -> Ran:
+def look(repository: Repository, commit: str | None = None) -> Ran:
     approved = {"version": "1", "config_commit": commit or repository.approved}
-    return run(
-        host_audit_info, checks=["repository"], config_repository=str(repository.path), approved=approved, **args
-    )
+    return run(host_audit_info, checks=["repository"], config_repository=str(repository.path), approved=approved)
 
 
 def kinds(seen: Ran) -> set[str]:
@@ -271,7 +270,7 @@ def test_a_folder_swapped_for_a_link_leads_nowhere(folder: Path) -> None:
     (folder / "tree/inner").mkdir(parents=True)
     (folder / "secret").mkdir()
     (folder / "secret/key").write_text("hunter2")
-    real_lstat, swapped = os.lstat, []
+    real_lstat, swapped = os.lstat, list[object]()
 
     def swap(path: object, *args: object, **kwargs: object) -> os.stat_result:
         seen = real_lstat(path, *args, **kwargs)  # type: ignore[arg-type]  # as it came
@@ -282,8 +281,8 @@ def test_a_folder_swapped_for_a_link_leads_nowhere(folder: Path) -> None:
         return seen
 
     with pytest.MonkeyPatch.context() as patch, private_copy.private_copy() as copy:
-        patch.setattr(private_copy.os, "lstat", swap)
-        copy.take(str(folder / "tree"), "copy", audit_repository.Deadline(10))
+        patch.setattr(os, "lstat", swap)
+        copy.take(str(folder / "tree"), "copy", Deadline(10))
         assert swapped
         assert not list(Path(copy.folder).rglob("key"))
         assert copy.incomplete
@@ -293,7 +292,7 @@ def test_too_much_is_said_to_be_too_much(folder: Path) -> None:
     for number in range(5):
         (folder / f"file{number}").write_bytes(b"x" * 100)
     with private_copy.private_copy(private_copy.Limits(files=4, total_bytes=250, file_bytes=1000)) as copy:
-        copy.take(str(folder), "copy", audit_repository.Deadline(10))
+        copy.take(str(folder), "copy", Deadline(10))
         assert len(os.listdir(copy.path("copy"))) == 2
         assert len(copy.incomplete) == 3
         assert os.stat(copy.folder).st_mode & 0o777 == 0o700

@@ -84,7 +84,7 @@ def utmp_records(data: bytes, source: str, *, ok: bool = True) -> list[Login] | 
 def _is_sound(record: tuple[Any, ...]) -> bool:
     """It has a type, a time of this century, and fewer microseconds than there are: read by the other layout, it would
     not."""
-    return 1 <= record[0] <= 9 and 10**9 <= record[9] < 2**33 and 0 <= record[10] < 10**6
+    return bool(1 <= record[0] <= 9 and 10**9 <= record[9] < 2**33 and 0 <= record[10] < 10**6)
 
 
 def _login(record: tuple[Any, ...], source: str, ok: bool) -> Login:

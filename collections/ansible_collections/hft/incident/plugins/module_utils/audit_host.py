@@ -67,14 +67,22 @@ def processes(proc: str = PROC) -> tuple[list[Process], int]:
     return found, unseen
 
 
-def audit_processes(found: Findings, expected: Sequence[str], proc: str = PROC) -> list[str]:
-    """Programs whose files are gone or lie where anybody may write, and libraries that are pushed in. Returns the files
-    of those that are neither, for the question whose they are."""
+class Suspects(NamedTuple):
+    """``pids`` of processes that run an alarming program; ``others``: the programs of the rest, for the question whose
+    they are."""
+
+    pids: frozenset[int]
+    others: tuple[str, ...]
+
+
+def audit_processes(found: Findings, expected: Sequence[str], proc: str = PROC) -> Suspects:
+    """Programs whose files are gone or lie where anybody may write, and libraries that are pushed in."""
     seen, unseen = processes(proc)
-    files = set()
+    files, pids = set(), set()
     for process in seen:
         exe, who = process.exe or "", f"process {process.pid} ({process.name})"
         path = exe[: -len(_DELETED)] if exe.endswith(_DELETED) else exe
+        pids.add(process.pid)
         if path.startswith("/memfd:"):
             found.add("process_memory_only", ALARMING, f"{who} runs a program that was never a file", path, path)
         elif below(path, OPEN_FOLDERS):
@@ -83,14 +91,17 @@ def audit_processes(found: Findings, expected: Sequence[str], proc: str = PROC) 
             there = os.path.lexists(path)
             what = "whose file was replaced since" if there else "whose file is gone"
             found.add("process_deleted", SUSPICIOUS if there else ALARMING, f"{who} runs a program {what}", exe, path)
-        elif path.startswith("/") and not below(path, expected):
-            files.add(path)
+            pids -= {process.pid} if there else set()
+        else:
+            pids.remove(process.pid)
+            if path.startswith("/") and not below(path, expected):
+                files.add(path)
         for library in process.preloads:
             severity = ALARMING if any(below(part, OPEN_FOLDERS) for part in re.split(r"[ :]", library)) else SUSPICIOUS
             found.add("preload", severity, f"{who} has a library pushed in by its environment", library)
     if unseen:
         found.unknown("processes", f"so many processes may not be looked at: {unseen} (root may)")
-    return sorted(files)
+    return Suspects(frozenset(pids), tuple(sorted(files)))
 
 
 def below(path: str, folders: Iterable[str]) -> bool:
@@ -175,9 +186,22 @@ def _endpoint(text: str) -> Endpoint:
     return Endpoint(str(getattr(address, "ipv4_mapped", None) or address), int(port, 16))
 
 
-def owners(proc: str = PROC) -> dict[str, str]:
-    """Sockets' inodes with the process that holds each; of those that may be looked at."""
-    found: dict[str, str] = {}
+class Holder(NamedTuple):
+    """The process that holds a socket."""
+
+    pid: int
+    name: str
+
+    def __str__(self) -> str:
+        return f"process {self.pid} ({self.name})" if self.pid else self.name
+
+
+_SOMEBODY = Holder(0, "somebody")
+
+
+def holders_of_sockets(proc: str = PROC) -> dict[str, Holder]:
+    """By the sockets' inodes; of the processes that may be looked at."""
+    found: dict[str, Holder] = {}
     for pid in filter(str.isdigit, os.listdir(proc)):
         try:
             links = [os.readlink(f"{proc}/{pid}/fd/{name}") for name in os.listdir(f"{proc}/{pid}/fd")]
@@ -185,17 +209,17 @@ def owners(proc: str = PROC) -> dict[str, str]:
             continue
         for link in links:
             if link.startswith("socket:["):
-                found.setdefault(link[8:-1], f"{_read(f'{proc}/{pid}/comm').strip()} ({pid})")
+                found.setdefault(link[8:-1], Holder(int(pid), _read(f"{proc}/{pid}/comm").strip()))
     return found
 
 
 def audit_listeners(
-    found: Findings, seen: Sequence[Socket], holders: Mapping[str, str], wanted: Sequence[Listener]
+    found: Findings, seen: Sequence[Socket], holders: Mapping[str, Holder], wanted: Sequence[Listener]
 ) -> None:
     """What listens and is not expected to."""
     for one in seen:
         if one.listens and not any(_is(one, listener) for listener in wanted):
-            what = f"{holders.get(one.inode, 'somebody')} listens on {one.protocol}/{one.local}"
+            what = f"{holders.get(one.inode, _SOMEBODY)} listens on {one.protocol}/{one.local}"
             found.add("listener", SUSPICIOUS, what, "it is not among the expected ones")
 
 
@@ -209,16 +233,16 @@ def _is(one: Socket, wanted: Listener) -> bool:
 def audit_connections(
     found: Findings,
     seen: Sequence[Socket],
-    holders: Mapping[str, str],
+    holders: Mapping[str, Holder],
     peers: Sequence[Network],
     known: Sequence[Network],
 ) -> None:
-    """Whom this host has called, and who has called it."""
+    """Whom this host has called, and who has called it, as far as it is expected to."""
     serving = {(one.protocol, one.local.port) for one in seen if one.listens}
     for one in seen:
         if one.state != ESTABLISHED or one.remote.address in _ITSELF or one.remote.address == one.local.address:
             continue
-        who = holders.get(one.inode, "somebody")
+        who = holders.get(one.inode, _SOMEBODY)
         if (one.protocol, one.local.port) in serving:
             if known and not within(one.remote.address, [*known, *peers]):
                 what = f"{who} is called from outside the known networks: {one.remote} to {one.local}"
@@ -226,6 +250,20 @@ def audit_connections(
         elif not within(one.remote.address, peers):
             found.add("connection_out", ALARMING, f"{who} is connected to {one.remote}, which is no expected peer",
                       f"{one.protocol} from {one.local}")  # fmt: skip
+
+
+def audit_suspects(
+    found: Findings, seen: Sequence[Socket], holders: Mapping[str, Holder], pids: frozenset[int]
+) -> None:
+    """Whom the processes of alarming programs speak to, wherever that is."""
+    for one in seen:
+        holder = holders.get(one.inode, _SOMEBODY)
+        if holder.pid in pids and one.state == ESTABLISHED:
+            what = f"{holder}, whose program alarms, is connected to {one.remote}"
+            found.add("connection_of_suspect", ALARMING, what, f"{one.protocol} from {one.local}")
+        elif holder.pid in pids and one.listens:
+            what = f"{holder}, whose program alarms, listens on {one.protocol}/{one.local}"
+            found.add("listener_of_suspect", ALARMING, what)
 
 
 # What would start again -----------------------------------------------------------------------------------------------

@@ -162,7 +162,9 @@ def _processes(params: Params, _since: float, _deadline: Deadline, found: Findin
 
 
 def _sockets(params: Params, _since: float, _deadline: Deadline, found: Findings) -> None:
-    seen, holders = audit_host.sockets(), audit_host.owners()
+    seen, holders = audit_host.sockets(), audit_host.holders_of_sockets()
+    suspects = audit_host.audit_processes(Findings(), _expected_programs(params))
+    audit_host.audit_suspects(found, seen, holders, suspects.pids)
     if params["expected_listeners"] is None:
         found.unknown("sockets", "nobody says what should listen here (hft_expected_listeners)")
     else:
@@ -190,7 +192,7 @@ def _kernel(params: Params, _since: float, _deadline: Deadline, found: Findings)
 
 def _packages(params: Params, _since: float, deadline: Deadline, found: Findings) -> None:
     running = audit_host.audit_processes(Findings(), _expected_programs(params))
-    audit_packages.audit(found, params["package_baseline"], running, deadline)
+    audit_packages.audit(found, params["package_baseline"], running.others, deadline)
 
 
 def _expected_programs(params: Params) -> list[str]:
