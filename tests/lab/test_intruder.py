@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-
 from ansible_collections.hft.incident.plugins.module_utils.steps import host_audit_info
 from hft_incident.lab.config_repo import git
 from hft_incident.lab.intruder import ABROAD, ADDRESS, CLIENT_ID, LABEL, Intruder
