@@ -75,6 +75,11 @@ class RunLock:
             self._fd = None
 
 
+def myself(run: str) -> Owner:
+    """This process, as the owner of a lock."""
+    return Owner(actor_name(), os.uname().nodename, os.getpid(), _born(os.getpid()), run, _now())
+
+
 def acquire(directory: Path, run: str, on_orphans: Callable[[list[int]], None]) -> RunLock:
     """Takes the lock for a run of the incident in ``directory``.
 
@@ -95,7 +100,7 @@ def acquire(directory: Path, run: str, on_orphans: Callable[[list[int]], None]) 
                 raise UsageError(busy(directory.name, _read(fd)))
             if ended:
                 on_orphans(ended)
-        mine = Owner(actor_name(), os.uname().nodename, os.getpid(), _born(os.getpid()), run, _now())
+        mine = myself(run)
         os.ftruncate(fd, 0)
         os.pwrite(fd, json.dumps(mine._asdict()).encode(), 0)
     except BaseException:
