@@ -241,6 +241,19 @@ def _pnl(data: Mapping[str, Any]) -> str:
     return f"unrealized P&L: {total}" + (f" ({', '.join(silent)})" if silent else "")
 
 
+def _key(template: str) -> Sentence:
+    return lambda data: f"{data['key']}: {template.format_map(data)}"
+
+
+def _keys(data: Mapping[str, Any]) -> str:
+    """The verdict of each key; that none works any more is told of each."""
+    told = []
+    for row in data["keys"]:
+        none_left = ", NO WORKING KEY" if row["working_keys"] == 0 and data["state"] == "rotated" else ""
+        told.append(f"{row['key']} {row['verdict']}{none_left}" + (f" ({row['error']})" if row["error"] else ""))
+    return "API keys: " + "; ".join(told)
+
+
 #: By kind of event. A phase that is entered is a heading.
 SENTENCES: Mapping[str, Sentence] = {
     "incident.opened": _opened,
@@ -300,6 +313,15 @@ SENTENCES: Mapping[str, Sentence] = {
     "host.measured": _measured,
     "release.checked": _release,
     "host.audited": _audit,
+    "api_key.created": _key("a new key {fingerprint} made"),
+    "api_key.stored": _key("key {fingerprint} is in the store"),
+    "api_key.verified": _key("key {fingerprint} works, and may do no more than it should"),
+    "api_key.loaded": _key("the trading systems use key {fingerprint}"),
+    "api_key.revoked": _key("key {fingerprint} is dead"),
+    "api_key.rotated": _key("rotated, key {fingerprint} is the only one"),
+    "api_key.stray_deleted": _key("key {fingerprint}, whose secret nobody had, deleted"),
+    "api_key.discarded": _key("unfinished key {fingerprint} deleted"),
+    "api_keys.rotated": _keys,
     "database.probed": _says("database {dbname} at {host}: {verdict}: {reason}"),
     "approval.given": _says("{person} approved {gate}"),
     "gate.passed": lambda data: f"gate {data['gate']} passed: approved by {' and '.join(data['people'])}",

@@ -31,7 +31,7 @@ import yaml
 
 from . import unit_journal
 from .config_repo import ConfigRepoError
-from .keys import KeyFiles, make_keys, make_token
+from .keys import HERE, TRADER, KeyFiles, make_keys, make_token
 from .lifeline import Process, end_of, identify, is_alive, myself, tie_to_me
 from .people import KeyMaking, PeopleError
 from .sink_keys import SinkKeys, communications
@@ -375,6 +375,7 @@ class Supervisor:
         self._files.host_vars.mkdir(mode=0o700)
         _write_yaml(self._files.inventory / "hosts.yml", self._groups())
         _write_yaml(self._files.venues_file, {"hft_venues": venues, "hft_trading_systems": systems})
+        _write_yaml(self._files.group_vars / "api_keys.yml", self._api_keys(record))
         _write_yaml(self._files.group_vars / "people.yml", {"hft_allowed_signers": str(allowed_signers)})
         if record.sinks:
             settings = communications(self._sink_keys, record.sinks, self._files)
@@ -382,6 +383,22 @@ class Supervisor:
         for host in self._hosts:
             variables = host.variables(database.parts if database else None)
             _write_yaml(self._files.host_vars / f"{host.name}.yml", variables)
+
+    def _api_keys(self, record: Record) -> dict[str, Any]:
+        """Every trading system of a lab uses the same key at a venue; the store is where it reads it."""
+        names = [system.name for system in record.trading_systems]
+        keys = [
+            {
+                "name": f"trading/{venue.name}",
+                "venue": venue.name,
+                "used_by": names,
+                "slot": f"{venue.name}.trading",
+                "permissions": list(TRADER),
+                "ip_allow_list": list(HERE),
+            }
+            for venue in record.venues
+        ]
+        return {"hft_api_keys": keys, "hft_secret_store": {"kind": "file", "path": str(self._files.keys)}}
 
     def _groups(self) -> dict[str, Any]:
         """Every host of the lab is this machine."""

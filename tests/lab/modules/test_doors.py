@@ -86,6 +86,14 @@ CASES = {
         lambda r: r["verdict"] == "unreachable",
     ),
     "killswitch": Case({"reason": "a test", "interval": 0.05}, lambda r: r["changed"]),
+    "api_key": Case(
+        {
+            "keys": [{"name": "hft-1/beta", "venue": "beta", "slot": "beta.trading", "ip_allow_list": ["127.0.0.1"]}],
+            "secret_store": {"kind": "file", "path": "/nowhere"},
+            "state": "present",
+        },
+        lambda r: r["rotations"][0]["verdict"] == "failed" and "there is no key in beta.trading" in r["msg"],
+    ),
     "latch": Case({"state": "closed", "gate": "resume"}, lambda r: r["changed"] and r["agree"]),
     "latch_info": Case({}, lambda r: r["state"] == ("closed" if r["api"][0]["state"] == "closed" else "open")),
     "alarm": Case({"real": True, "because": "it is down"}, _no_incident),
@@ -123,7 +131,7 @@ class Connection(Local):
 
 
 #: Works on the record, which is here: what it plays is shipped, if anything is.
-STAYING = {"undo"}
+STAYING = {"api_key", "undo"}
 
 
 class Played(NamedTuple):

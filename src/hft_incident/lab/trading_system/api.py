@@ -103,7 +103,8 @@ class Api:
         return web.json_response({"exchanges": [self._exchange_row(desk) for desk in self._system.desks.values()]})
 
     async def exchange(self, request: web.Request) -> web.Response:
-        return web.json_response(self._exchange_row(self._desk(request)))
+        desk = self._desk(request)
+        return web.json_response({**self._exchange_row(desk), "key_fingerprint": desk.key_fingerprint})
 
     async def cancel_all_orders(self, request: web.Request) -> web.Response:
         return web.json_response({"requested": self._desk(request).request_cancels()}, status=202)
@@ -117,7 +118,8 @@ class Api:
             desk.load_key()
         except SettingsError as error:
             raise ApiError(500, "credentials_unusable", f"{error}; the old ones stay in use") from None
-        return web.json_response({"exchange": desk.name, "reloaded": True})
+        fingerprint = {"key_fingerprint": desk.key_fingerprint}
+        return web.json_response({"exchange": desk.name, "reloaded": True, **fingerprint})
 
     def _desk(self, request: web.Request) -> Desk:
         return found(self._system.desks, request.match_info["exchange"], "exchange")

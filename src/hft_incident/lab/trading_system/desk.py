@@ -7,6 +7,7 @@ regains its connection."""
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import itertools
 import logging
 import secrets
@@ -118,6 +119,11 @@ class Desk:
         """Raises SettingsError; the old key then stays."""
         self.gateway.key = read_key(self.key_file)
         self.log.info("credentials loaded")
+
+    @property
+    def key_fingerprint(self) -> str:
+        """Which key is in use, without telling it."""
+        return hashlib.sha256(self.gateway.key.id.encode()).hexdigest()[:12]
 
     def clear_caches(self) -> None:
         self._connector.clear_dns_cache()

@@ -148,6 +148,18 @@ class TradingSystem:
         """Try to connect again; whether it is connected now."""
         return schema.boolean(self._object("POST", f"/exchanges/{quote(exchange)}/reconnect"), "connected", "reconnect")
 
+    def reload_credentials(self, exchange: str) -> None:
+        """Have it read its key from where it is kept; that it uses the new one then, ``key_fingerprint`` tells."""
+        self._json("POST", f"/exchanges/{quote(exchange)}/credentials/reload")
+
+    def key_fingerprint(self, exchange: str) -> str | None:
+        """Of the key that it uses, the first 12 hex digits of the SHA-256 of its id; None where it does not tell."""
+        where = f"GET /exchanges/{quote(exchange)}"
+        told = self._object("GET", f"/exchanges/{quote(exchange)}").get("key_fingerprint")
+        if told is not None and not isinstance(told, str):
+            raise MalformedReply(f"{where}: 'key_fingerprint' is no text")
+        return told or None
+
     # What it believes ---------------------------------------------------------------------------------------------
 
     def positions(self) -> list[SystemPosition]:

@@ -52,6 +52,8 @@ FROM_INVENTORY: Mapping[str, str] = {
     "known_networks": "hft_known_networks",
     "package_baseline": "hft_package_baseline",
     "kernel_modules": "hft_kernel_modules",
+    "keys": "hft_api_keys",
+    "secret_store": "hft_secret_store",
 }
 #: What of the inventory says who may do without evidence.
 WHO_MAY = ("hft_gates", "hft_allowed_signers")
