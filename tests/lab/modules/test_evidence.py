@@ -124,7 +124,7 @@ def test_everything_is_kept_and_the_manifest_proves_it_to_anybody(machine: Machi
     assert "-u hft_system.service" in (machine.folder / "unit/journal.export").read_text()
     assert sha256sum(machine.folder).count(": OK\n") == len(done["items"]) + 1  # and manifest.json
     assert done.recorded("evidence.kept") == [
-        {field: done[field] for field in ("host", "folder", "manifest_sha256", "missing", "bytes")}
+        {field: done[field] for field in ("host", "folder", "manifest_sha256", "missing", "bytes", "volatile")}
         | {"items": len(done["items"])}
     ]
 
@@ -354,7 +354,7 @@ def test_a_file_swapped_for_a_link_at_the_last_moment_is_not_followed(
     machine: Machine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "secret").write_text(CANARY)
-    real = host_evidence._no_file
+    real = host_evidence.no_file
 
     def swapped(path: str) -> str:
         answer = real(path)
@@ -362,7 +362,7 @@ def test_a_file_swapped_for_a_link_at_the_last_moment_is_not_followed(
         machine.log.symlink_to(tmp_path / "secret")
         return answer
 
-    monkeypatch.setattr(host_evidence, "_no_file", swapped)
+    monkeypatch.setattr(host_evidence, "no_file", swapped)
     done = machine.do(log_files=[str(machine.logs)])
     assert not list((machine.folder / "logs").rglob("*.log"))
     assert done["complete"] is False

@@ -30,6 +30,7 @@ from .bounded import in_time
 from .deadline import Deadline
 from .evidence_manifest import CHUNK, create, make_folder, safe_name, sync
 from .timestamps import utc_now
+from .tree_archive import write_tree
 
 Row = dict[str, Any]
 
@@ -65,6 +66,8 @@ class Asked(NamedTuple):
     config_file: str | None
     version_command: tuple[str, ...]
     core: bool
+    volatile: bool = False
+    paths: tuple[str, ...] = ()
 
 
 class Limits(NamedTuple):
@@ -77,7 +80,7 @@ class Limits(NamedTuple):
 
 class Item(NamedTuple):
     """One thing to keep. ``copy`` writes it into a file and returns what the manifest should know of it; it raises
-    OSError, or Skipped. ``optional``: nobody is told that it is missing."""
+    OSError, or Skipped. ``optional``: nobody is told that it is missing. ``restricted``: it may hold secrets."""
 
     name: str
     source: str
@@ -85,6 +88,7 @@ class Item(NamedTuple):
     size: int | None = None
     limit: int | None = None
     optional: bool = False
+    restricted: bool = False
 
 
 class Skipped(Exception):
@@ -94,9 +98,10 @@ class Skipped(Exception):
 class Collection:
     """Copies items into a folder of ours, one after the other, and keeps the row of each for the manifest."""
 
-    def __init__(self, folder: str, limits: Limits, deadline: Deadline) -> None:
+    def __init__(self, folder: str, limits: Limits, deadline: Deadline, clock_offset: float | None = None) -> None:
         self.rows: list[Row] = []
         self.deadline = deadline
+        self._clock_offset = clock_offset
         self._folder = folder
         self._limits = limits
         self._left = limits.total
@@ -113,6 +118,8 @@ class Collection:
             "source": item.source,
             "tool": OURSELVES,
             "optional": item.optional,
+            "restricted": item.restricted,
+            "clock_offset_s": self._clock_offset,
             "size": 0,
             "sha256": None,
             "truncated": False,
@@ -187,7 +194,7 @@ def items(asked: Asked, tools: Tools, limits: Limits, deadline: Deadline) -> Ite
         try:
             yield from in_time(partial(_all, look), a_share_of(deadline), GRACE_S)
         except (OSError, ValueError) as error:
-            yield _never(f"missing/{safe_name(source)}", source, reason(error), optional=False)
+            yield no_item(f"missing/{safe_name(source)}", source, reason(error), optional=False)
 
 
 def _all(look: Callable[[], Iterable[Item]]) -> list[Item]:
@@ -204,18 +211,20 @@ def _sources(
         if pid.isdigit() and pid != "0":
             yield "process", partial(process_items, int(pid))
         show = (tools.systemctl, "show", "--no-pager", "--", unit)
-        yield "unit", lambda: [_command("unit/properties.txt", show)]
+        yield "unit", lambda: [command_item("unit/properties.txt", show, restricted=True)]
     for path in asked.log_files:
         yield path, partial(log_items, path)
     if unit:
-        yield "journal", lambda: [_command("unit/journal.export", (*journal, "-u", unit))]
-        yield "kernel", lambda: [_command("unit/kernel.export", (*journal, "-k"), optional=True)]
+        yield "journal", lambda: [command_item("unit/journal.export", (*journal, "-u", unit))]
+        yield "kernel", lambda: [command_item("unit/kernel.export", (*journal, "-k"), optional=True)]
     if config:
-        yield config, lambda: [file_item(f"config/{safe_name(os.path.basename(config))}", config)]
+        yield config, lambda: [file_item(f"config/{safe_name(os.path.basename(config))}", config, restricted=True)]
     if version:
-        yield "version", lambda: [_command("version.txt", version, asks_version=False)]
+        yield "version", lambda: [command_item("version.txt", version, asks_version=False)]
     if unit and asked.core:
         yield "core", lambda: [core_item(unit, properties, tools, limits.core, deadline)]
+    for path in asked.paths:
+        yield path, partial(tree_items, path, limits)
 
 
 def unit_properties(unit: str | None, tools: Tools, deadline: Deadline) -> dict[str, str]:
@@ -231,11 +240,11 @@ def unit_properties(unit: str | None, tools: Tools, deadline: Deadline) -> dict[
 # Files ----------------------------------------------------------------------------------------------------------------
 
 
-def log_items(path: str) -> Iterator[Item]:
+def log_items(path: str, under: str = "logs", *, optional: bool = False) -> Iterator[Item]:
     """A file as it is; of a folder every file below it. A link that was named is followed (it is what `current.log`
     often is) and where it leads is noted; a link found below a folder could lead anywhere, and is noted only."""
     if not os.path.isdir(path):
-        yield file_item(f"logs/{safe_name(os.path.basename(path))}", path)
+        yield file_item(f"{under}/{safe_name(os.path.basename(path))}", path, optional=optional)
         return
     base = safe_name(os.path.basename(os.path.normpath(path))) + ".d"
     count = 0
@@ -245,23 +254,42 @@ def log_items(path: str) -> Iterator[Item]:
         for name in sorted((*files, *links)):
             count += 1
             if count > MAX_FILES:
-                yield _never(
-                    f"logs/{base}/more", path, f"more than {MAX_FILES} files; the rest is not copied", optional=False
+                yield no_item(
+                    f"{under}/{base}/more", path, f"more than {MAX_FILES} files; the rest is not copied", optional=False
                 )
                 return
             found = os.path.join(place, name)
-            below = f"logs/{base}/{safe_name(os.path.relpath(found, path).replace(os.sep, '_'))}"
-            why = _no_file(found)
-            yield _never(below, found, why) if why else file_item(below, found, follow=False)
+            below = f"{under}/{base}/{safe_name(os.path.relpath(found, path).replace(os.sep, '_'))}"
+            why = no_file(found)
+            yield no_item(below, found, why) if why else file_item(below, found, follow=False, optional=optional)
 
 
-def file_item(name: str, path: str, *, follow: bool = True, limit: int | None = None, whole: bool = False) -> Item:
+def tree_items(path: str, limits: Limits) -> Iterator[Item]:
+    """A tree as one archive; ``limits.item`` is for each of its files."""
+
+    def copy(into: IO[bytes], limit: int, deadline: Deadline) -> Row:
+        return write_tree(path, into, limit, limits.item, deadline)
+
+    name = safe_name(path.strip("/").replace("/", "_"))
+    yield Item(f"trees/{name}.tar", printable(path), copy, limit=limits.total, restricted=True)
+
+
+def file_item(
+    name: str,
+    path: str,
+    *,
+    follow: bool = True,
+    limit: int | None = None,
+    whole: bool = False,
+    optional: bool = False,
+    restricted: bool = False,
+) -> Item:
     """A regular file; not ``follow``: a link is not what was meant; ``whole``: all of it or nothing."""
 
     def copy(into: IO[bytes], most: int, deadline: Deadline) -> Row:
         return copy_file(path, into, most, deadline, follow=follow, whole=whole)
 
-    return Item(name, printable(path), copy, size=_size(path), limit=limit)
+    return Item(name, printable(path), copy, _size(path), limit, optional, restricted)
 
 
 def copy_file(
@@ -306,7 +334,7 @@ def _open(path: str, follow: bool) -> int:
         return os.open(path, flags)
 
 
-def _no_file(path: str) -> str:
+def no_file(path: str) -> str:
     """What a name in a folder stands for where that is no file; "" where it is one, or is gone by now."""
     try:
         status = os.lstat(path)
@@ -340,7 +368,9 @@ def _size(path: str) -> int | None:
 # Commands -------------------------------------------------------------------------------------------------------------
 
 
-def _command(name: str, argv: Sequence[str], *, optional: bool = False, asks_version: bool = True) -> Item:
+def command_item(
+    name: str, argv: Sequence[str], *, optional: bool = False, asks_version: bool = True, restricted: bool = False
+) -> Item:
     """The standard output of a command. One that fails has said something all the same, and that is kept."""
 
     def copy(into: IO[bytes], limit: int, deadline: Deadline) -> Row:
@@ -350,7 +380,7 @@ def _command(name: str, argv: Sequence[str], *, optional: bool = False, asks_ver
         tool = _version_of(argv[0]) if asks_version else argv[0]
         return {"tool": tool, "rc": ran.rc, "truncated": ran.truncated, "error": None if ran.ok else ran.complaint}
 
-    return Item(name, printable(" ".join(argv)), copy, optional=optional)
+    return Item(name, printable(" ".join(argv)), copy, optional=optional, restricted=restricted)
 
 
 @lru_cache(maxsize=16)
@@ -361,7 +391,7 @@ def _version_of(program: str) -> str:
     return printable(f"{program}: {lines[0]}" if said.ok and lines else program)
 
 
-def _never(name: str, source: str, why: str, *, optional: bool = True) -> Item:
+def no_item(name: str, source: str, why: str, *, optional: bool = True) -> Item:
     """What there is nothing to copy of; that is noted."""
 
     def copy(_into: IO[bytes], _limit: int, _deadline: Deadline) -> Row:
@@ -438,9 +468,9 @@ def core_item(unit: str, properties: Mapping[str, str], tools: Tools, limit: int
     pattern = _core_pattern()
     found = core_files(pattern, properties)
     if found:
-        return file_item("core/core", found[0], whole=True, follow=False, limit=limit)
+        return file_item("core/core", found[0], whole=True, follow=False, limit=limit, restricted=True)
     why = f"none found; core_pattern is {pattern!r}, LimitCORE is {properties.get('LimitCORE', 'unknown')}"
-    return _never("core/core", "core dump", why)
+    return no_item("core/core", "core dump", why)
 
 
 def _newest_dump(text: str) -> Row | None:
@@ -466,7 +496,7 @@ def _dump_item(unit: str, known: Row, tools: Tools, limit: int) -> Item:
             raise Skipped(ran.complaint)
         return {**facts, "tool": _version_of(tools.coredumpctl), "rc": ran.rc}
 
-    return Item("core/core", printable(" ".join(argv)), copy, size=size, limit=limit)
+    return Item("core/core", printable(" ".join(argv)), copy, size=size, limit=limit, restricted=True)
 
 
 def _too_long(size: int | None, limit: int) -> str:

@@ -2,18 +2,18 @@
 # Copyright: (c) 2026, hft-incident contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Copy what the investigation of a crash needs; see DOCUMENTATION."""
+"""Copy what an investigation needs; see DOCUMENTATION."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: evidence
-short_description: Copy once what the investigation of a crash needs, with a manifest that proves it
+short_description: Copy once what an investigation needs, with a manifest that proves it
 version_added: 0.2.0
 description:
   - Copies logs, the unit's journal and properties, version, configuration, the core dump and the facts of a process
-    that still runs into the incident's own folder on the control node,
-    C($HFT_INCIDENT_HOME/<incident>/evidence/<host>).
+    that still runs, the volatile state of the whole host, and trees of files into the incident's own folder on the
+    control node, C($HFT_INCIDENT_HOME/<incident>/evidence/<host>).
   - Folders are C(0700) and files C(0600). They may hold secrets, since a configuration, a unit's environment and a core
     dump do.
   - The most volatile comes first. Nothing is stopped, traced or changed on the host; files are read without touching
@@ -61,6 +61,38 @@ options:
       C(kernel.core_pattern) names. A core dump holds the process's secrets.
     type: bool
     default: false
+  volatile:
+    description:
+      - Keep, before anything else, what only the running host knows, in the order of RFC 3227 and read from C(/proc).
+        These are its clocks, its sockets in all network namespaces with the processes that hold them, every process
+        (program, command line, environment, descriptors, folder, start, parent, ids), routes, neighbors, users, kernel
+        modules, mounts, the mappings of each process, the hash of the program that each really runs, and a copy of each
+        program whose file is gone.
+      - What C(ss), C(ip), C(conntrack), C(nft), C(iptables-save), C(who), C(loginctl), C(chronyc) and C(timedatectl)
+        say is kept beside it, where they are there.
+      - Then, after the logs, what would start again or let somebody in again (timers, C(cron), units, C(ld.so.preload),
+        C(authorized_keys) and others), and who was here.
+      - O(hft.incident.service_state#module:require_evidence) and others rely on it. Whoever is not root sees too little
+        for that.
+    type: bool
+    default: false
+  volatile_timeout:
+    description: Seconds for the volatile part, which comes first; O(timeout) is for the rest.
+    type: float
+    default: 120.0
+  paths:
+    description:
+      - Trees (or files) that are kept whole, each as one C(tar) file that is the same for the same tree. For example
+        the configuration's folder with its C(.git), or the folder of the programs.
+      - Links in them are kept as links; pipes, sockets and devices are noted and not opened; other file systems in them
+        are not entered. A file longer than O(item_size_limit) is not in it, which is noted.
+    type: list
+    elements: path
+    default: []
+  clock_offset:
+    description: Seconds that the host's clock is ahead of the control node's. The control node measures it; it is not
+      for a task to give.
+    type: float
   item_size_limit:
     description: Bytes of one item that are kept at most. Of a longer log its end is kept.
     type: int
@@ -74,7 +106,8 @@ options:
     type: int
     default: 2147483648
   timeout:
-    description: Seconds for everything. No single item gets more than half of what is left of them.
+    description: Seconds for everything but the volatile part. No single item gets more than half of what is left of
+      them.
     type: float
     default: 60.0
   dest:
@@ -110,6 +143,14 @@ EXAMPLES = r"""
     config_file: "{{ hft_config_file }}"
     version_command: "{{ hft_version_command }}"
     core: true
+
+- name: Keep what only the memory of the host knows, before anything is stopped or cut off
+  hft.incident.evidence:
+    volatile: true
+    paths:
+      - /etc/hft
+      - /opt/hft
+  become: true
 
 - name: The same, without an open incident
   hft.incident.evidence:
@@ -154,6 +195,9 @@ items:
     changed_while_read:
       description: Whether the file grew, shrank, was written to or removed in the meantime.
       type: bool
+    restricted:
+      description: Whether it may hold secrets.
+      type: bool
     error:
       description: Why it was not kept, or only in part.
       type: str
@@ -164,7 +208,13 @@ items:
       sha256: 5feceb66ffc86f38d952786c6d696c79c2dbc239dd4e91b46729d73a27fb57e9
       truncated: false
       changed_while_read: false
+      restricted: false
       error: null
+volatile:
+  description: Whether the whole volatile state was asked for and kept.
+  returned: when not in check mode
+  type: bool
+  sample: true
 bytes:
   description: The size of all items.
   returned: when not in check mode
@@ -204,7 +254,9 @@ record:
     - kind: evidence.kept
       data:
         host: hft-1
+        inventory_host: hft-1
         folder: evidence/hft-1
+        volatile: true
         items: 7
         bytes: 61022
         manifest_sha256: 6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b

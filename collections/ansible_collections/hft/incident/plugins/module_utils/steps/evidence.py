@@ -16,13 +16,15 @@ import hashlib
 import os
 import re
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from typing import Any, NamedTuple
 
 from ..arguments import HOST_TOOLS, require_positive
 from ..deadline import Deadline
 from ..errors import IncidentError, UnprovenError, UsageError
 from ..evidence_manifest import ATTEMPT, Checked, check, facts_of, make_folder, sync_folder, write
-from ..host_evidence import Asked, Collection, Limits, Tools, collector, items, reason
+from ..host_evidence import Asked, Collection, Item, Limits, Tools, collector, items, reason
+from ..host_volatile import is_whole, persistence_items, volatile_items
 from ..timestamps import utc_now
 from . import Context, Params, Result, event
 
@@ -35,6 +37,10 @@ ARGUMENT_SPEC: dict[str, Any] = {
     "config_file": {"type": "path"},
     "version_command": {"type": "list", "elements": "str", "default": []},
     "core": {"type": "bool", "default": False},
+    "volatile": {"type": "bool", "default": False},
+    "volatile_timeout": {"type": "float", "default": 120.0},
+    "paths": {"type": "list", "elements": "path", "default": []},
+    "clock_offset": {"type": "float"},
     "item_size_limit": {"type": "int", "default": 64 * MIB},
     "core_size_limit": {"type": "int", "default": 1024 * MIB},
     "total_size_limit": {"type": "int", "default": 2048 * MIB},
@@ -44,7 +50,7 @@ ARGUMENT_SPEC: dict[str, Any] = {
     "host_dest": {"type": "path", "default": "/var/tmp"},  # noqa: S108  # a private folder is made in it
 }
 #: The fields of an item that a result shows; the manifest has them all.
-SHOWN = ("name", "source", "size", "sha256", "truncated", "changed_while_read", "error")
+SHOWN = ("name", "source", "size", "sha256", "truncated", "changed_while_read", "restricted", "error")
 
 
 class Kept(NamedTuple):
@@ -66,13 +72,16 @@ def keep(params: Params, check_mode: bool, recorded: Mapping[str, str]) -> Resul
     before = finished(place, asked, recorded)
     if before:
         return described(before, place, recorded, changed=False)
-    deadline = Deadline(params["timeout"])
     if check_mode:
-        return _predicted(asked, tools, limits, place, deadline)
+        return _predicted(asked, tools, limits, place, Deadline(params["timeout"]))
     folder = fresh_folder(place)
-    collection = Collection(folder, limits._replace(total=min(limits.total, _room(folder))), deadline)
+    limits = limits._replace(total=min(limits.total, _room(folder)))
+    collection = Collection(folder, limits, Deadline(params["volatile_timeout"]), params["clock_offset"])
     started_at = utc_now()
-    for item in items(asked, tools, limits, deadline):
+    for item in volatile_items(params["clock_offset"]) if asked.volatile else ():
+        collection.keep(item)
+    collection.deadline = Deadline(params["timeout"])
+    for item in _lasting(asked, tools, limits, collection.deadline):
         collection.keep(item)
     if not collection.hashes:
         raise IncidentError(
@@ -85,6 +94,8 @@ def keep(params: Params, check_mode: bool, recorded: Mapping[str, str]) -> Resul
         "started_at": started_at,
         "ended_at": utc_now(),
         "asked": _plain(asked),
+        "clock_offset_s": params["clock_offset"],
+        "volatile": asked.volatile and is_whole(collection.rows),
         "missing": _missing(collection.rows),
         "items": collection.rows,
     }
@@ -146,6 +157,7 @@ def described(kept: Kept, place: str, recorded: Mapping[str, str], *, changed: b
         "items": count,
         "bytes": size,
         "manifest_sha256": kept.checked.sha256,
+        "volatile": bool(kept.facts.get("volatile")),
         "missing": missing,
     }
     state = f"{count} items, {size} bytes in {kept.folder}"
@@ -167,7 +179,7 @@ def described(kept: Kept, place: str, recorded: Mapping[str, str], *, changed: b
 
 def given(params: Params) -> tuple[Asked, Limits, Tools, str]:
     """What is asked for, with which limits and tools, and the host's folder. Raises UsageError."""
-    require_positive(params, "item_size_limit", "core_size_limit", "total_size_limit", "timeout")
+    require_positive(params, "item_size_limit", "core_size_limit", "total_size_limit", "timeout", "volatile_timeout")
     if not params["dest"]:
         raise UsageError("no incident is open here, so nobody knows where to keep it: give dest")
     limits = Limits(params["item_size_limit"], params["core_size_limit"], params["total_size_limit"])
@@ -190,9 +202,11 @@ def _asked_of(params: Params) -> Asked:
         config_file=params["config_file"] or None,
         version_command=tuple(params["version_command"]),
         core=params["core"],
+        volatile=params["volatile"],
+        paths=tuple(params["paths"]),
     )
-    if not any((asked.unit, asked.log_files, asked.config_file, asked.version_command)):
-        raise UsageError("nothing is to be kept: give unit, log_files, config_file or version_command")
+    if not any((asked.unit, asked.log_files, asked.config_file, asked.version_command, asked.volatile, asked.paths)):
+        raise UsageError("nothing is to be kept: give unit, log_files, config_file, version_command, paths or volatile")
     if asked.core and not asked.unit:
         raise UsageError("core: the unit is needed to find its core dump")
     if asked.unit and asked.unit.startswith("-"):
@@ -201,7 +215,7 @@ def _asked_of(params: Params) -> Asked:
 
 
 def _predicted(asked: Asked, tools: Tools, limits: Limits, place: str, deadline: Deadline) -> Result:
-    planned = items(asked, tools, limits, deadline)
+    planned = chain(volatile_items(None) if asked.volatile else (), _lasting(asked, tools, limits, deadline))
     shown: list[dict[str, Any]] = [
         {**dict.fromkeys(SHOWN), "name": item.name, "source": item.source, "size": item.size} for item in planned
     ]
@@ -213,6 +227,13 @@ def _predicted(asked: Asked, tools: Tools, limits: Limits, place: str, deadline:
         "items": shown,
         "diff": {"before": {}, "after": _names(shown)},
     }
+
+
+def _lasting(asked: Asked, tools: Tools, limits: Limits, deadline: Deadline) -> Iterator[Item]:
+    """What is on the disk, once what is not is kept."""
+    yield from items(asked, tools, limits, deadline)
+    if asked.volatile:
+        yield from persistence_items(tools.systemctl)
 
 
 def _plain(asked: Asked) -> dict[str, Any]:
