@@ -9,7 +9,7 @@ BIN    := $(VENV)/bin
 # Ansible looks for its own commands on PATH.
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: help drill test lint sanity gates molecule bench docs clean ssh-keygen sshd
+.PHONY: help drill test lint sanity gates molecule bench docs clean ssh-keygen sshd netns
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST)
@@ -18,7 +18,7 @@ drill: $(VENV)/.lab ssh-keygen  ## an exchange goes down in the embedded lab; th
 	@$(BIN)/hft-incident drill exchange_outage
 
 # Real processes on a shared machine: one that fails is run once more, and pytest counts it as "rerun" for all to see.
-test: $(VENV)/.test ssh-keygen sshd  ## all tests
+test: $(VENV)/.test ssh-keygen sshd netns  ## all tests
 	$(BIN)/python -m pytest -n auto --dist loadfile --reruns 1 tests
 
 lint: $(VENV)/.test  ## ruff, mypy, who may import whom, ansible-lint
@@ -57,6 +57,12 @@ sshd:
 	@PATH="$$PATH:/usr/sbin:/sbin" && command -v sshd >/dev/null \
 	  || { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -yqq --no-install-recommends openssh-server; } \
 	  || echo "sshd is missing, so one test is skipped: install OpenSSH's server (Debian: openssh-server)" >&2
+
+# Hosts are isolated, in network namespaces that lead nowhere.
+netns:
+	@PATH="$$PATH:/usr/sbin:/sbin" && { command -v nft && command -v ip && command -v conntrack; } >/dev/null \
+	  || { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -yqq --no-install-recommends nftables iproute2 conntrack; } \
+	  || echo "nft, ip or conntrack is missing, so no host is isolated in the tests: install them (Debian: nftables iproute2 conntrack)" >&2
 
 clean:  ## remove the virtual environment and caches
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -196,6 +196,24 @@ def _latch_stays(data: Mapping[str, Any]) -> str:
     return f"latch of {data['host']}, {scope}: NOT OPENED: {why}"
 
 
+def _isolated(data: Mapping[str, Any]) -> str:
+    proven = "isolated, proven over a new connection"
+    unproven = f"NOT PROVEN isolated; open again at {data['reverts_at']}"
+    out = [probe["destination"] for probe in data["probes"] if probe["blocked"]]
+    kept = f"; only {', '.join(data['responders'])} get in" + (f", it cannot reach {', '.join(out)}" if out else "")
+    cut = f"; {len(data['sockets_killed'])} connections cut{_not_cut(data)}"
+    return f"{data['host']} is {proven if data['confirmed'] else unproven}{kept}{cut}"
+
+
+def _from_outside(data: Mapping[str, Any]) -> str:
+    state = str(data["state"])
+    return f"{data['host']} from outside: " + (state if data["done"] else f"NOT {state}: {data['msg']}")
+
+
+def _not_cut(data: Mapping[str, Any]) -> str:
+    return f"; NOT CUT: {', '.join(data['sockets_left'])}" if data.get("sockets_left") else ""
+
+
 def _latch(data: Mapping[str, Any]) -> str:
     scope = f"{data['scope']} {data['name']}" if data["name"] else "all trading"
     what = f"latch of {data['host']}, {scope}: told {data['state']}"
@@ -297,6 +315,13 @@ SENTENCES: Mapping[str, Sentence] = {
     "exchange.changed": _says("{name} at {trading_system}: {before} -> {state}"),
     "exchange.not_connected": _says("{name} at {trading_system}: attempt {attempt} of {attempts} to connect: {error}"),
     "service.changed": _says("{unit}: {before} -> {state}"),
+    "host.external_isolation": _from_outside,
+    "host.isolated": _isolated,
+    "host.isolation_reverted": lambda data: (
+        f"{data['host']} is no longer isolated, by {data['by']}"
+        + (f" at {data['at']}" if data.get("at") else "")
+        + _not_cut(data)
+    ),
     "latch.changed": _latch,
     "latch.not_opened": _latch_stays,
     "positions.reconciled": _says("{verdict}: {reason}"),

@@ -29,6 +29,7 @@ CLOSING: Mapping[str, set[str | None]] = {
     "strategy": {"stopped"},
     "killswitch": {"active", None},
     "service_state": {"stopped"},
+    "host_isolation": {"isolated"},
 }
 #: Units that never trade, whatever anybody tells them.
 OBSERVERS = {"{{ hft_observe_unit }}"}

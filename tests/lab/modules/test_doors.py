@@ -96,6 +96,10 @@ CASES = {
     ),
     "latch": Case({"state": "closed", "gate": "resume"}, lambda r: r["changed"] and r["agree"]),
     "latch_info": Case({}, lambda r: r["state"] == ("closed" if r["api"][0]["state"] == "closed" else "open")),
+    "host_isolation": Case(
+        {"state": "isolated", "responders": ["192.0.2.10"], "forbidden": ["198.51.100.7:443"]},
+        lambda r: r["outcome"] == "usage" and "is the control node itself" in r["msg"],
+    ),
     "alarm": Case({"real": True, "because": "it is down"}, _no_incident),
     "escalation": Case({"within": 3600}, _no_incident),
     "gate": Case({"gate": "resume_trading"}, _no_incident),

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import os
 import selectors
+import shutil
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -93,6 +94,12 @@ def run(
     finally:
         _end(process)
     return Ran(rc, out.text(), err.text(), out.truncated or err.truncated)
+
+
+def located(name: str) -> str:
+    """Where the program is, also in the folders that only root's own shell looks through; its name where it is not."""
+    folders = [os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin", "/sbin"]
+    return shutil.which(name, path=os.pathsep.join(folders)) or name
 
 
 class _Kept:

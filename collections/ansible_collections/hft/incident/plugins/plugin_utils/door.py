@@ -54,6 +54,9 @@ FROM_INVENTORY: Mapping[str, str] = {
     "kernel_modules": "hft_kernel_modules",
     "keys": "hft_api_keys",
     "secret_store": "hft_secret_store",
+    "responders": "hft_responders",
+    "forbidden": "hft_isolation_forbidden",
+    "external_command": "hft_external_isolation_command",
 }
 #: What of the inventory says who may do without evidence.
 WHO_MAY = ("hft_gates", "hft_allowed_signers")
