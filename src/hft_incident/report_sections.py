@@ -116,10 +116,10 @@ def _phases(events: Sequence[Event]) -> Table:
 KEY_KINDS = frozenset((
     *("incident.opened", "incident.closed", "incident.reopened", "incident.escalated", "incident.acknowledged"),
     *("severity.set", "alarm.judged", "kill.ordered", "kill.verified", "crash.classified", "database.probed"),
-    *("release.checked", "host.audited", "evidence.kept", "evidence.waived", "latch.changed", "latch.not_opened"),
-    *("strategies.stopped", "strategies.started", "exchange.changed", "service.changed", "positions.reconciled"),
-    *("gate.held", "approval.given", "gate.passed", "inverse.failed", "run.started", "run.resumed", "run.finished"),
-    *("run.lost", "run.interrupted", "run.taken_over", "run.no_hosts", "claims.taken_over", "claims.given_up"),
+    *("release.checked", "host.audited", "breach.level_judged", "evidence.kept", "evidence.waived", "latch.changed"),
+    *("latch.not_opened", "strategies.stopped", "strategies.started", "exchange.changed", "service.changed"),
+    *("positions.reconciled", "gate.held", "approval.given", "gate.passed", "inverse.failed", "run.started"),
+    *("run.resumed", "run.finished", "run.lost", "run.interrupted", "run.taken_over", "run.no_hosts", "claims.taken_over", "claims.given_up"),
     *("war_room.opened", "role.assigned", "role.handed_over", "disclosure.allowed"),
     *("fire_first.withheld", "record.refused", "journal.torn_line", "journal.alteration_found"),
 ))  # fmt: skip
@@ -216,7 +216,7 @@ def _proof(events: Sequence[Event]) -> Table:
 
 
 _FINDINGS = ("alarm.judged", "venue.diagnosed", "host.measured", "database.probed", "release.checked",
-             "host.audited", "incident.escalated")  # fmt: skip
+             "host.audited", "breach.level_judged", "incident.escalated")  # fmt: skip
 _OVERRIDES = ("run.taken_over", "claims.taken_over", "claims.given_up", "run.stop_requested", "incident.reopened",
               "fire_first.withheld", "run.orphans_ended", "record.refused")  # fmt: skip
 _CLOCKS = ("clock.started", "clock.met", "clock.missed")

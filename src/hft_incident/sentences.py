@@ -347,6 +347,7 @@ SENTENCES: Mapping[str, Sentence] = {
     "api_key.stray_deleted": _key("key {fingerprint}, whose secret nobody had, deleted"),
     "api_key.discarded": _key("unfinished key {fingerprint} deleted"),
     "api_keys.rotated": _keys,
+    "breach.level_judged": lambda data: f"breach {data['level'].upper()}: {'; '.join(data['because'])}",
     "database.probed": _says("database {dbname} at {host}: {verdict}: {reason}"),
     "approval.given": _says("{person} approved {gate}"),
     "gate.passed": lambda data: f"gate {data['gate']} passed: approved by {' and '.join(data['people'])}",

@@ -166,6 +166,10 @@ PROBED = {"name": "hft-1", "verdict": "answering", "status": "halted", "mode": "
             "host.audited", {**AUDIT, "findings": [], "unknown": [], "counts": {"info": 0}},
             "audit of fra-1: nothing found, 0 parts unknown",
         ),
+        (
+            "breach.level_judged", {"level": "confirmed", "because": ["dave confirms it", "host: x"]},
+            "breach CONFIRMED: dave confirms it; host: x",
+        ),
         ("evidence.kept", EVIDENCE, "evidence of hft-1 kept: 8 items, 4096 bytes in evidence/hft-1"),
         (
             "evidence.kept", {**EVIDENCE, "missing": ["core", "maps"]},

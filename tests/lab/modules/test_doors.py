@@ -102,6 +102,7 @@ CASES = {
     ),
     "alarm": Case({"real": True, "because": "it is down"}, _no_incident),
     "escalation": Case({"within": 3600}, _no_incident),
+    "breach_level": Case({}, _no_incident),
     "gate": Case({"gate": "resume_trading"}, _no_incident),
     "undo": Case({}, _no_incident),
     "incident": Case({}, _no_incident),

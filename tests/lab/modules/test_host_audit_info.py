@@ -435,6 +435,29 @@ def test_a_check_that_breaks_or_hangs_costs_none_of_the_others(monkeypatch: pyte
     assert told["counts"] == {"info": 0, "suspicious": 1, "alarming": 0}
 
 
+def test_a_host_that_has_to_be_clean_and_is_not_is_held(tmp_path: Path) -> None:
+    (tmp_path / "engine").write_text("other")
+    for path, held in ((tmp_path / "engine", True), (tmp_path / "gone", False)):
+        seen = look("release", approved={"version": "1", "files": {str(path): "0" * 64}}, require="clean")
+        assert seen.outcome == ("held" if held else "done")
+        assert seen.recorded("host.audited")
+
+
+def test_an_expected_program_may_lie_anywhere_but_its_file_must_be_there() -> None:
+    folder = Path(tempfile.mkdtemp(dir="/tmp"))  # where anybody may write is the point
+    try:
+        shutil.copy("/bin/sleep", folder / "x")
+        with program([str(folder / "x"), "60"]) as process:
+            wait_until(lambda: os.readlink(f"/proc/{process.pid}/exe") == str(folder / "x"))
+            told = Findings()
+            assert process.pid not in audit_host.audit_processes(told, [str(folder)]).pids
+            assert not [one for one in told.findings() if f"process {process.pid} " in one.what]
+            (folder / "x").unlink()
+            assert process.pid in audit_host.audit_processes(told, [str(folder)]).pids
+    finally:
+        shutil.rmtree(folder)
+
+
 def test_this_host_as_it_is_can_be_audited() -> None:
     args = {"expected_listeners": [], "expected_peers": [], "known_networks": ["192.0.2.0/24"]}
     seen = look("processes", "sockets", "persistence", "kernel", "logins", **args)

@@ -245,6 +245,7 @@ _FACTS: Mapping[str, Callable[[Mapping[str, Any]], Facts]] = {
     "crash.classified": _fields("crash", ("host", "unit"), ("kind", "ended_at")),
     "database.probed": _fields("database", ("host", "dbname"), ("verdict",)),
     "release.checked": _fields("release", ("host",), ("verdict",)),
+    "breach.level_judged": _fields("breach", (), ("level",)),
     "service.changed": _fields("service", ("host", "unit"), ("state",)),
     "host.isolated": _fields("isolation", ("host",), ("state",)),
     "claims.taken_over": _fields("taken over from", ("incident",), ("things",)),

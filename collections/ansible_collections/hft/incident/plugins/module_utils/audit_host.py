@@ -82,20 +82,22 @@ def audit_processes(found: Findings, expected: Sequence[str], proc: str = PROC) 
     for process in seen:
         exe, who = process.exe or "", f"process {process.pid} ({process.name})"
         path = exe[: -len(_DELETED)] if exe.endswith(_DELETED) else exe
-        pids.add(process.pid)
-        if path.startswith("/memfd:"):
+        known = below(path, expected)  # where it lies is no news; that its file is gone is
+        if path.startswith("/memfd:") and not known:
             found.add("process_memory_only", ALARMING, f"{who} runs a program that was never a file", path, path)
-        elif below(path, OPEN_FOLDERS):
+            pids.add(process.pid)
+        elif below(path, OPEN_FOLDERS) and not known:
             found.add("process_open_folder", ALARMING, f"{who} runs from where anybody may write", exe, path)
-        elif exe.endswith(_DELETED):
-            there = os.path.lexists(path)
-            what = "whose file was replaced since" if there else "whose file is gone"
-            found.add("process_deleted", SUSPICIOUS if there else ALARMING, f"{who} runs a program {what}", exe, path)
-            pids -= {process.pid} if there else set()
-        else:
-            pids.remove(process.pid)
-            if path.startswith("/") and not below(path, expected):
-                files.add(path)
+            pids.add(process.pid)
+        elif path != exe and not path.startswith("/memfd:"):
+            if os.path.lexists(path):
+                what = f"{who} runs a program whose file was replaced since"
+                found.add("process_deleted", SUSPICIOUS, what, exe, path)
+            else:
+                found.add("process_deleted", ALARMING, f"{who} runs a program whose file is gone", exe, path)
+                pids.add(process.pid)
+        elif path == exe and not known:
+            files.add(path)
         for library in process.preloads:
             severity = ALARMING if any(below(part, OPEN_FOLDERS) for part in re.split(r"[ :]", library)) else SUSPICIOUS
             found.add("preload", severity, f"{who} has a library pushed in by its environment", library)

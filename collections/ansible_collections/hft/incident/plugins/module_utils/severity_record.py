@@ -162,6 +162,16 @@ def _database(seen: _Seen, data: Mapping[str, Any]) -> None:
     seen.other["database"] = words.get(str(data.get("verdict")), UNKNOWN)
 
 
+def _level(seen: _Seen, data: Mapping[str, Any]) -> None:
+    seen.other["security"] = "breach" if data.get("level") == "confirmed" else "suspected"
+
+
+def _audited(seen: _Seen, data: Mapping[str, Any]) -> None:
+    """An audit alone makes it no worse than suspected, and none makes it better."""
+    if data.get("worst") == "alarming":
+        seen.other.setdefault("security", "suspected")
+
+
 def _escalated(seen: _Seen, _data: Mapping[str, Any]) -> None:
     seen.other["again"] = "repeated"
 
@@ -174,6 +184,8 @@ _NOTES: Mapping[str, Callable[[_Seen, Mapping[str, Any]], None]] = {
     "positions.reconciled": _reconciled,
     "database.probed": _database,
     "incident.escalated": _escalated,
+    "breach.level_judged": _level,
+    "host.audited": _audited,
 }
 #: What may change what ``rise`` says.
 TELLING = frozenset((*_NOTES, OPENED, SET))

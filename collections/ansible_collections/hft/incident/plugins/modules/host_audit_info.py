@@ -75,6 +75,7 @@ options:
   expected_programs:
     description:
       - Absolute paths of programs that belong to no package, or of folders of them. Those of O(approved) are expected.
+        One that lies where anybody may write, or was never a file (C(/memfd:NAME)), may be named here as well.
       - Where it is left out, C(hft_expected_programs) of the inventory is taken.
     type: list
     elements: str
@@ -115,6 +116,12 @@ options:
     type: list
     elements: str
     default: [/usr/bin, /usr/sbin, /usr/local, /opt, /home, /root, /tmp, /var/tmp, /dev/shm]
+  require:
+    description:
+      - With V(clean), the run is held where anything alarming is found. What is suspicious or unknown holds nothing,
+        since much of it is so on a host that was just rebuilt.
+    type: str
+    choices: [clean]
   journalctl:
     description:
       - The C(journalctl) of the host, a name or a path.
@@ -128,6 +135,7 @@ options:
 author:
   - hft-incident contributors (@hft-incident)
 seealso:
+  - module: hft.incident.breach_level
   - module: hft.incident.release_info
 """
 
@@ -208,6 +216,11 @@ worst:
   returned: always
   type: str
   sample: alarming
+outcome:
+  description: V(held) where it has to be clean and is not.
+  returned: on failure
+  type: str
+  sample: held
 record:
   description: The event for the incident's journal, C(host.audited).
   returned: always

@@ -21,7 +21,7 @@ from .. import audit_accounts, audit_host, audit_packages, audit_repository
 from ..arguments import require_positive
 from ..audit_findings import ALARMING, INFO, SEVERITIES, SUSPICIOUS, Findings, worst
 from ..deadline import Deadline
-from ..errors import UsageError
+from ..errors import HeldError, UsageError
 from ..host_command import MISSING, Ran
 from ..host_command import run as run_command
 from ..host_facts import read_tail, require_absolute
@@ -64,12 +64,15 @@ def run(params: Params, _context: Context) -> Result:
         "worst": worst(finding.severity for finding in findings),
     }
     counts = {severity: sum(finding.severity == severity for finding in findings) for severity in SEVERITIES}
-    return {
+    result: Result = {
         "msg": _sentence(counts, [finding.what for finding in findings if finding.severity == ALARMING], len(unknown)),
         **told,
         "counts": counts,
         "record": [event("host.audited", {**told, "counts": counts})],
     }
+    if params["require"] == "clean" and counts[ALARMING]:
+        result |= {"failed": True, "outcome": HeldError.outcome, "msg": f"this host is not clean: {result['msg']}"}
+    return result
 
 
 def _since(given: str | None, now: float) -> float:
@@ -352,6 +355,7 @@ ARGUMENT_SPEC: dict[str, Any] = {
         "elements": "str",
         "default": ["/usr/bin", "/usr/sbin", "/usr/local", "/opt", "/home", "/root", *audit_host.OPEN_FOLDERS[:3]],
     },
+    "require": {"type": "str", "choices": ["clean"]},
     "journalctl": {"type": "str", "default": "journalctl"},
     "timeout": {"type": "float", "default": 60.0},
 }
