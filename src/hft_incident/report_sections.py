@@ -119,7 +119,8 @@ KEY_KINDS = frozenset((
     *("release.checked", "host.audited", "breach.level_judged", "evidence.kept", "evidence.waived", "latch.changed"),
     *("latch.not_opened", "strategies.stopped", "strategies.started", "exchange.changed", "service.changed"),
     *("positions.reconciled", "gate.held", "approval.given", "gate.passed", "inverse.failed", "run.started"),
-    *("run.resumed", "run.finished", "run.lost", "run.interrupted", "run.taken_over", "run.no_hosts", "claims.taken_over", "claims.given_up"),
+    *("run.resumed", "run.finished", "run.lost", "run.interrupted", "run.taken_over", "run.no_hosts"),
+    *("claims.taken_over", "claims.given_up"),
     *("war_room.opened", "role.assigned", "role.handed_over", "disclosure.allowed"),
     *("fire_first.withheld", "record.refused", "journal.torn_line", "journal.alteration_found"),
 ))  # fmt: skip

@@ -13,8 +13,8 @@ version_added: 0.3.0
 description:
   - A breach is V(suspected) from the first signal on. That is enough for what protects the money and can be taken back.
   - It is V(confirmed) by a person with a name (O(confirmed_by), or a signed approval of O(gate)), or by two signals
-    that alarm and come from different sources. Two findings of one host are one source, since whoever holds the host can
-    make it say anything.
+    that alarm and come from different sources. Two findings of one host are one source, since whoever holds it
+    can make it say anything.
   - A level never goes down by itself. Signals and people of earlier runs, which the record has, still count.
   - Runs on the control node, where the record is.
 extends_documentation_fragment:
