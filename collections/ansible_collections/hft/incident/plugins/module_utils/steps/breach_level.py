@@ -28,9 +28,7 @@ ARGUMENT_SPEC: dict[str, Any] = {
 }
 #: A person can be asked afterwards; a role or a placeholder cannot.
 _PERSON = re.compile(r"[^\W\d_][\w.'@+ -]{1,98}")
-_NOBODY = frozenset(
-    ("true", "yes", "none", "null", "oncall", "on-call", "admin", "root", "somebody", "test")
-)
+_NOBODY = frozenset(("true", "yes", "none", "null", "oncall", "on-call", "admin", "root", "somebody", "test"))
 
 
 def run(params: Params, context: Context) -> Result:
