@@ -38,6 +38,7 @@ LAYERS = (
         but=(
             f"{UTILS}.venues.ccxt_driver",
             f"{UTILS}.database_probe",
+            f"{UTILS}.evidence_cipher",
             f"{UTILS}.yaml_file",
             f"{UTILS}.secret_stores.ansible_vault",
             f"{UTILS}.secret_stores.vault_kv2",
@@ -47,6 +48,7 @@ LAYERS = (
     Layer("the database probe", (f"{UTILS}.database_probe",), (UTILS, "psycopg")),
     Layer("keys in ansible-vault", (f"{UTILS}.secret_stores.ansible_vault",), (UTILS, "ansible", "yaml")),
     Layer("keys in Vault or OpenBao", (f"{UTILS}.secret_stores.vault_kv2",), (UTILS, "hvac", "requests")),
+    Layer("encrypted evidence", (f"{UTILS}.evidence_cipher",), (UTILS, "pyrage")),
     Layer("files of the site", (f"{UTILS}.yaml_file",), (UTILS, "yaml")),
     Layer("doors on a host", (f"{PLUGINS}.modules",), (UTILS, "ansible.module_utils")),
     Layer("doors on the control node", (f"{PLUGINS}.action",), (UTILS, f"{PLUGINS}.plugin_utils", "ansible")),

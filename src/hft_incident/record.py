@@ -12,8 +12,11 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Literal, NamedTuple
 
 from ansible_collections.hft.incident.plugins.module_utils.chain import Event, Verification
+from ansible_collections.hft.incident.plugins.module_utils.errors import IncidentError
 from ansible_collections.hft.incident.plugins.module_utils.evidence_manifest import check as check_evidence
+from ansible_collections.hft.incident.plugins.module_utils.evidence_signature import fault as signature_fault
 from ansible_collections.hft.incident.plugins.module_utils.incident import Incident
+from ansible_collections.hft.incident.plugins.module_utils.ssh_signature import read_signers
 
 from .sentences import heading, offset, plain, sentence
 
@@ -23,7 +26,7 @@ class EvidenceFound(NamedTuple):
 
     host: str
     folder: str
-    state: Literal["intact", "altered"]
+    state: Literal["intact", "altered", "unknown"]
     files: int
     bytes: int
     reason: str
@@ -53,20 +56,34 @@ def timeline_payload(incident: Incident, events: Iterable[Event]) -> dict[str, A
 def evidence_found(incident: Incident) -> list[EvidenceFound]:
     """Every folder of evidence that the journal knows, read again; one that was recorded twice is one."""
     recorded = dict.fromkeys(
-        tuple(str(event.data.get(field)) for field in ("host", "folder", "manifest_sha256"))
+        tuple(str(event.data.get(field) or "") for field in _ON_RECORD)
         for event in incident.journal.events()
         if event.kind == "evidence.kept"
     )
     return [_evidence(incident, *facts) for facts in recorded]
 
 
-def _evidence(incident: Incident, host: str, folder: str, manifest_sha256: str) -> EvidenceFound:
-    found = check_evidence(str(incident.directory / folder))
-    faults = found.faults
+_ON_RECORD = ("host", "folder", "manifest_sha256", "signed_by", "allowed_signers")
+
+
+def _evidence(
+    incident: Incident, host: str, folder: str, manifest_sha256: str, signed_by: str, allowed_signers: str
+) -> EvidenceFound:
+    """Item by item, then the manifest against the journal, then the signature against both."""
+    path = str(incident.directory / folder)
+    found = check_evidence(path)
+    faults, doubt = list(found.faults), ""
     if found.intact and found.sha256 != manifest_sha256:
-        faults = ("its manifest is not the one that the record knows",)
-    reason = f"altered: {'; '.join(faults)}" if faults else f"intact: {found.files} files, {found.bytes} bytes"
-    return EvidenceFound(host, folder, "altered" if faults else "intact", found.files, found.bytes, reason)
+        faults.append("its manifest is not the one that the record knows")
+    try:
+        unsigned = signature_fault(path, signed_by, read_signers(allowed_signers) if allowed_signers else None)
+        faults += [unsigned] if unsigned else []
+    except IncidentError as error:
+        doubt = f"; its signature is unknown: {error}"
+    signed = f", signed with {signed_by}" if signed_by and not doubt else ""
+    state: Literal["intact", "altered", "unknown"] = "altered" if faults else "unknown" if doubt else "intact"
+    reason = f"altered: {'; '.join(faults)}" if faults else f"intact: {found.files} files, {found.bytes} bytes{signed}"
+    return EvidenceFound(host, folder, state, found.files, found.bytes, reason + doubt)
 
 
 def verification_lines(incident: Incident, found: Verification, evidence: Sequence[EvidenceFound] = ()) -> list[str]:
@@ -96,4 +113,8 @@ def verification_payload(
 
 def verify_outcome(found: Verification, evidence: Sequence[EvidenceFound]) -> str:
     """The word that says how `verify` ends: evidence that was altered is as bad as a record that was."""
-    return "failed" if any(row.state == "altered" for row in evidence) else VERIFY_OUTCOMES[found.state]
+    states = {row.state for row in evidence}
+    if "altered" in states:
+        return "failed"
+    outcome = VERIFY_OUTCOMES[found.state]
+    return "unproven" if "unknown" in states and outcome == "done" else outcome

@@ -21,6 +21,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 MANIFEST, FACTS = "manifest.sha256", "manifest.json"
+#: Beside the manifest, and not in it: it is made over it.
+SIGNATURE = "manifest.sha256.sig"
+SIGNATURE_DRAFT = f".{SIGNATURE}"
 #: A second attempt in the same folder, where the first was interrupted, asked for other things or was altered since.
 ATTEMPT = re.compile(r"attempt-[1-9]\d*")
 CHUNK = 1024 * 1024
@@ -55,7 +58,7 @@ def safe_name(text: str) -> str:
 
 def is_safe_path(name: str) -> bool:
     """Whether a name of a manifest stays in its folder, whoever wrote the manifest."""
-    return bool(_NAME.fullmatch(name)) and name != MANIFEST
+    return bool(_NAME.fullmatch(name)) and name not in (MANIFEST, SIGNATURE)
 
 
 def listed(manifest: bytes) -> dict[str, str]:
@@ -91,7 +94,7 @@ def write(folder: str, facts: Mapping[str, Any], hashes: Mapping[str, str]) -> s
 def check(folder: str) -> Checked:
     """Reads everything again. Raises nothing: what cannot be read is a fault."""
     try:
-        manifest = _read_own(os.path.join(folder, MANIFEST), MANIFEST_LIMIT)
+        manifest = read_own(os.path.join(folder, MANIFEST), MANIFEST_LIMIT)
         entries = listed(manifest)
     except (OSError, ValueError) as error:
         return Checked("", 0, 0, (f"{MANIFEST}: {_reason(error)}",))
@@ -112,7 +115,7 @@ def check(folder: str) -> Checked:
 def facts_of(folder: str) -> dict[str, Any]:
     """What ``manifest.json`` says; nothing where there is none that can be read."""
     with contextlib.suppress(OSError, ValueError):
-        found = json.loads(_read_own(os.path.join(folder, FACTS), MANIFEST_LIMIT))
+        found = json.loads(read_own(os.path.join(folder, FACTS), MANIFEST_LIMIT))
         if isinstance(found, dict):
             return found
     return {}
@@ -122,6 +125,15 @@ def hash_of(path: str) -> tuple[str, int]:
     """SHA-256 and length of a file of ours. Raises OSError, also for a link, which is none of ours."""
     digest, length = hashlib.sha256(), 0
     for part in _parts(path):
+        digest.update(part)
+        length += len(part)
+    return digest.hexdigest(), length
+
+
+def digest_of(file: Any) -> tuple[str, int]:
+    """SHA-256 and length of what an open file still has."""
+    digest, length = hashlib.sha256(), 0
+    while part := file.read(CHUNK):
         digest.update(part)
         length += len(part)
     return digest.hexdigest(), length
@@ -160,7 +172,7 @@ def _present(folder: str) -> Iterator[str]:
         at = os.path.relpath(place, folder)
         if at == ".":
             folders[:] = [name for name in folders if not ATTEMPT.fullmatch(name)]
-            files = [name for name in files if name != MANIFEST]
+            files = [name for name in files if name not in (MANIFEST, SIGNATURE, SIGNATURE_DRAFT)]
         links = [name for name in folders if os.path.islink(os.path.join(place, name))]
         yield from (os.path.normpath(os.path.join(at, name)) for name in (*files, *links))
 
@@ -176,7 +188,8 @@ def _parts(path: str) -> Iterable[bytes]:
         os.close(descriptor)
 
 
-def _read_own(path: str, limit: int) -> bytes:
+def read_own(path: str, limit: int) -> bytes:
+    """A file of ours. Raises OSError, and ValueError where it is longer than ``limit``."""
     kept = b""
     for part in _parts(path):
         kept += part

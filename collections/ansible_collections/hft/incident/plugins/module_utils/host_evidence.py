@@ -21,18 +21,23 @@ import platform
 import pwd
 import re
 import stat
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import lru_cache, partial
 from typing import IO, Any, NamedTuple, cast
 
 from . import host_command
 from .bounded import in_time
 from .deadline import Deadline
+from .evidence_cipher import SUFFIX
 from .evidence_manifest import CHUNK, create, make_folder, safe_name, sync
 from .timestamps import utc_now
 from .tree_archive import write_tree
 
 Row = dict[str, Any]
+#: Encrypts what it reads from the first into the second.
+Seal = Callable[[IO[bytes], IO[bytes]], None]
 
 #: The longest that one command may take (s), if there is that much time at all.
 COMMAND_S = 30.0
@@ -68,6 +73,7 @@ class Asked(NamedTuple):
     core: bool
     volatile: bool = False
     paths: tuple[str, ...] = ()
+    encrypt_to: tuple[str, ...] = ()
 
 
 class Limits(NamedTuple):
@@ -98,10 +104,18 @@ class Skipped(Exception):
 class Collection:
     """Copies items into a folder of ours, one after the other, and keeps the row of each for the manifest."""
 
-    def __init__(self, folder: str, limits: Limits, deadline: Deadline, clock_offset: float | None = None) -> None:
+    def __init__(
+        self,
+        folder: str,
+        limits: Limits,
+        deadline: Deadline,
+        clock_offset: float | None = None,
+        seal: Seal | None = None,
+    ) -> None:
         self.rows: list[Row] = []
         self.deadline = deadline
         self._clock_offset = clock_offset
+        self._seal = seal  # what is restricted is written by it, and nowhere in the clear
         self._folder = folder
         self._limits = limits
         self._left = limits.total
@@ -143,13 +157,19 @@ class Collection:
 
     def _copied(self, name: str, item: Item, limit: int) -> Row:
         """Under a hidden name until it is whole: a copy that hangs in the kernel leaves nothing that looks like one."""
+        seal = self._seal if item.restricted else None
+        name += SUFFIX if seal else ""
         path = os.path.join(self._folder, name)
         make_folder(os.path.dirname(path))
         draft = os.path.join(os.path.dirname(path), f".{os.path.basename(path)}.part")
         file = _Hashed(create(draft))  # has all of a file that a copy uses: it is written to
         try:
-            share = a_share_of(self.deadline)
-            facts = in_time(lambda: item.copy(cast("IO[bytes]", file), limit, share), share, GRACE_S)
+            if seal:
+                with _sealing(seal, file) as plain:
+                    facts = self._written(item, plain, limit)
+                facts["plain"] = {"size": plain.size, "sha256": plain.digest.hexdigest()}
+            else:
+                facts = self._written(item, file, limit)
             sync(file.file)
             os.rename(draft, path)
         except BaseException:
@@ -157,7 +177,11 @@ class Collection:
             raise
         finally:
             file.file.close()
-        return {**facts, "size": file.size, "sha256": file.digest.hexdigest()}
+        return {**facts, "name": name, "size": file.size, "sha256": file.digest.hexdigest()}
+
+    def _written(self, item: Item, file: _Hashed, limit: int) -> Row:
+        share = a_share_of(self.deadline)
+        return in_time(lambda: item.copy(cast("IO[bytes]", file), limit, share), share, GRACE_S)
 
     def _free_name(self, name: str) -> str:
         root, end = os.path.splitext(name)
@@ -185,6 +209,33 @@ class _Hashed:
         self.digest.update(data)
         self.size += len(data)
         return written
+
+    def flush(self) -> None:
+        self.file.flush()
+
+
+@contextmanager
+def _sealing(seal: Seal, into: _Hashed) -> Iterator[_Hashed]:
+    """A file to write to, whose bytes go through a pipe and are encrypted on the way: they lie nowhere in the clear."""
+    read, write = os.pipe()
+    failed: list[BaseException] = []
+
+    def go() -> None:
+        try:
+            with os.fdopen(read, "rb") as plain:
+                seal(plain, cast("IO[bytes]", into))
+        except BaseException as error:  # noqa: BLE001  # carried over
+            failed.append(error)
+
+    thread = threading.Thread(target=go, daemon=True)
+    thread.start()
+    try:
+        with os.fdopen(write, "wb") as file:
+            yield _Hashed(file)
+    finally:
+        thread.join()
+    if failed:
+        raise OSError(0, f"it could not be encrypted ({type(failed[0]).__name__})")
 
 
 def items(asked: Asked, tools: Tools, limits: Limits, deadline: Deadline) -> Iterator[Item]:

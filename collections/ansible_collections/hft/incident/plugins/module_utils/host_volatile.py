@@ -28,6 +28,7 @@ from typing import IO, Any
 from . import proc_net
 from .bounded import in_time
 from .deadline import Deadline
+from .evidence_cipher import SUFFIX
 from .evidence_manifest import CHUNK, safe_name
 from .host_evidence import (
     OURSELVES,
@@ -152,7 +153,7 @@ _COMMANDS: Sequence[tuple[str, Sequence[str]]] = (
 
 def is_whole(rows: Sequence[Row]) -> bool:
     """Whether everything that only this host's memory knew was kept: what the guard of destructive steps asks for."""
-    kept = {row["name"] for row in rows if row["sha256"] and not row["error"]}
+    kept = {row["name"].removesuffix(SUFFIX) for row in rows if row["sha256"] and not row["error"]}
     return {f"{FOLDER}/{name}.json" for name in SUBJECTS} <= kept
 
 

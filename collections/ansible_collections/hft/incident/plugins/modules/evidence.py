@@ -89,6 +89,33 @@ options:
     type: list
     elements: path
     default: []
+  signing_key:
+    description:
+      - The SSH key that signs the manifest on the control node, once it is closed (C(ssh-keygen -Y sign -n
+        hft-evidence)). It is the path of a private key, or of a public one whose private key an agent has. Nobody is
+        asked for a passphrase.
+      - The signature is C(manifest.sha256.sig), beside the manifest. C(hft-incident verify) checks it against the key
+        that the journal knows, and against O(allowed_signers) where the key is in it for the namespace
+        C(hft-evidence).
+      - Evidence that could not be signed is kept all the same, and the message says so.
+      - Where it is left out, C(hft_evidence_signing_key) of the inventory is taken.
+    type: path
+  encrypt_to:
+    description:
+      - The public keys of those who may read what is restricted (C(age1...), or SSH's), or files with one a line. Then
+        it is stored encrypted with age on the control node (C(.age)), and is nowhere on its disk in the clear. What
+        comes from another host is held in memory meanwhile.
+      - The manifest has the hashes of both, so it is proven without a private key.
+      - C(pip install 'hft-incident[age]') is needed on the control node.
+      - Where it is left out, C(hft_evidence_recipients) of the inventory is taken.
+    type: list
+    elements: str
+    default: []
+  allowed_signers:
+    description:
+      - Path, on the control node, of the file that says whose keys count, in OpenSSH's own format.
+      - Where it is left out, C(hft_allowed_signers) of the inventory is taken.
+    type: path
   clock_offset:
     description: Seconds that the host's clock is ahead of the control node's. The control node measures it; it is not
       for a task to give.
@@ -210,6 +237,11 @@ items:
       changed_while_read: false
       restricted: false
       error: null
+signed_by:
+  description: The fingerprint of the key that signed the manifest; null where it could not be signed.
+  returned: when not in check mode and O(signing_key) is given
+  type: str
+  sample: SHA256:J4rI7ZiP4E2c2oJm1sIyWAdkMzC2r4s5hTQjYJmT6nM
 volatile:
   description: Whether the whole volatile state was asked for and kept.
   returned: when not in check mode

@@ -41,6 +41,8 @@ FROM_INVENTORY: Mapping[str, str] = {
     "log_files": "hft_log_files",
     "config_file": "hft_config_file",
     "version_command": "hft_version_command",
+    "signing_key": "hft_evidence_signing_key",
+    "encrypt_to": "hft_evidence_recipients",
     "validate_command": "hft_validate_command",
     "watched_paths": "hft_watched_paths",
     "database": "hft_database",

@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 from ..arguments import HOST_TOOLS, require_positive
 from ..deadline import Deadline
 from ..errors import IncidentError, UnprovenError, UsageError
+from ..evidence_cipher import Sealer, recipients
 from ..evidence_manifest import ATTEMPT, Checked, check, facts_of, make_folder, sync_folder, write
 from ..host_evidence import Asked, Collection, Item, Limits, Tools, collector, items, reason
 from ..host_volatile import is_whole, persistence_items, volatile_items
@@ -41,6 +42,9 @@ ARGUMENT_SPEC: dict[str, Any] = {
     "volatile_timeout": {"type": "float", "default": 120.0},
     "paths": {"type": "list", "elements": "path", "default": []},
     "clock_offset": {"type": "float"},
+    "signing_key": {"type": "path"},
+    "encrypt_to": {"type": "list", "elements": "str", "default": []},
+    "allowed_signers": {"type": "path"},
     "item_size_limit": {"type": "int", "default": 64 * MIB},
     "core_size_limit": {"type": "int", "default": 1024 * MIB},
     "total_size_limit": {"type": "int", "default": 2048 * MIB},
@@ -76,7 +80,9 @@ def keep(params: Params, check_mode: bool, recorded: Mapping[str, str]) -> Resul
         return _predicted(asked, tools, limits, place, Deadline(params["timeout"]))
     folder = fresh_folder(place)
     limits = limits._replace(total=min(limits.total, _room(folder)))
-    collection = Collection(folder, limits, Deadline(params["volatile_timeout"]), params["clock_offset"])
+    first = Deadline(params["volatile_timeout"])
+    seal = Sealer(asked.encrypt_to).seal if asked.encrypt_to else None
+    collection = Collection(folder, limits, first, params["clock_offset"], seal)
     started_at = utc_now()
     for item in volatile_items(params["clock_offset"]) if asked.volatile else ():
         collection.keep(item)
@@ -89,11 +95,12 @@ def keep(params: Params, check_mode: bool, recorded: Mapping[str, str]) -> Resul
         )
     facts = {
         "host": os.path.basename(place),
+        "encrypted_to": list(asked.encrypt_to),
         "node": os.uname().nodename,
         "collector": collector(),
         "started_at": started_at,
         "ended_at": utc_now(),
-        "asked": _plain(asked),
+        "asked": plain(asked),
         "clock_offset_s": params["clock_offset"],
         "volatile": asked.volatile and is_whole(collection.rows),
         "missing": _missing(collection.rows),
@@ -110,7 +117,7 @@ def finished(place: str, asked: Asked, recorded: Mapping[str, str]) -> Kept | No
     """What was kept before for the same question and is as it was put there, also by what the journal says of it."""
     for folder in _attempts(place):
         facts = facts_of(folder)
-        if facts.get("asked") == _plain(asked):
+        if facts.get("asked") == plain(asked):
             kept = Kept(folder, facts, check(folder))
             if kept.checked.intact and recorded.get(folder, kept.checked.sha256) == kept.checked.sha256:
                 return kept
@@ -204,6 +211,7 @@ def _asked_of(params: Params) -> Asked:
         core=params["core"],
         volatile=params["volatile"],
         paths=tuple(params["paths"]),
+        encrypt_to=recipients(params["encrypt_to"]),
     )
     if not any((asked.unit, asked.log_files, asked.config_file, asked.version_command, asked.volatile, asked.paths)):
         raise UsageError("nothing is to be kept: give unit, log_files, config_file, version_command, paths or volatile")
@@ -236,7 +244,7 @@ def _lasting(asked: Asked, tools: Tools, limits: Limits, deadline: Deadline) -> 
         yield from persistence_items(tools.systemctl)
 
 
-def _plain(asked: Asked) -> dict[str, Any]:
+def plain(asked: Asked) -> dict[str, Any]:
     """As JSON gives it back."""
     return {name: list(value) if isinstance(value, tuple) else value for name, value in asked._asdict().items()}
 
