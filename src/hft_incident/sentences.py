@@ -198,7 +198,8 @@ def _latch_stays(data: Mapping[str, Any]) -> str:
 
 def _isolated(data: Mapping[str, Any]) -> str:
     proven = "isolated, proven over a new connection"
-    unproven = f"NOT PROVEN isolated; open again at {data['reverts_at']}"
+    at = data["reverts_at"]
+    unproven = "NOT PROVEN isolated; " + (f"open again at {at}" if at else "no revert is armed")
     out = [probe["destination"] for probe in data["probes"] if probe["blocked"]]
     kept = f"; only {', '.join(data['responders'])} get in" + (f", it cannot reach {', '.join(out)}" if out else "")
     cut = f"; {len(data['sockets_killed'])} connections cut{_not_cut(data)}"

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from ansible.errors import AnsibleConnectionFailure
+from ansible.errors import AnsibleError
 from ansible.plugins.loader import connection_loader
 
 from ansible_collections.hft.incident.plugins.module_utils.errors import UnprovenError, UsageError
@@ -40,8 +40,8 @@ class ActionModule(Door):
         used, self._connection = self._connection, self._another_connection()
         try:
             shipped: Result = self._execute_module(module_args=dict(params), task_vars=dict(task_vars))
-        except AnsibleConnectionFailure as error:
-            raise UnprovenError(f"{task_vars.get('inventory_hostname')} cannot be reached: {error}") from None
+        except AnsibleError as error:
+            raise UnprovenError(f"{task_vars.get('inventory_hostname')} cannot be reached: {_line(error)}") from None
         finally:
             self._connection.close()
             self._connection = used
@@ -56,6 +56,10 @@ class ActionModule(Door):
         if "ssh_args" in fresh._options:
             fresh.set_option("ssh_args", f"{NEW_CONNECTION} {fresh.get_option('ssh_args') or ''}")
         return fresh
+
+
+def _line(error: AnsibleError) -> str:
+    return " ".join(str(error).split())
 
 
 def _refuse(why: str, _params: Params, _context: Context) -> Result:

@@ -125,34 +125,46 @@ class _Isolating:
         before = nftables.listing(self._ruleset.table, self._deadline)
         nftables.check(self._ruleset, self._deadline)
         connections = Connections(self._kept, self._deadline)
+        if self._confirmed(before):
+            return self._told(before, changed=False) | {"sockets_left": list(map(str, connections.listed()))}
         if check:
-            return self._told(before, changed=not self._confirmed(before), words="would be applied")
+            return self._told(before, changed=True, words="would be applied")
         with self._isolation.locked():
-            return self._isolate(connections)
+            self._deadline = Deadline(self._params["timeout"])  # not less for having waited for somebody else
+            return self._isolate(Connections(self._kept, self._deadline))
 
     def _isolate(self, connections: Connections) -> Result:
         before = nftables.listing(self._ruleset.table, self._deadline)  # as nobody can change it any more
-        reverted_at = self._isolation.reverted_at
-        if self._confirmed(before):
-            left = connections.listed()
-            return self._told(before, changed=False) | {"sockets_left": list(map(str, left))}
+        if self._confirmed(before):  # by another responder, while this one waited
+            return self._told(before, changed=False) | {"sockets_left": list(map(str, connections.listed()))}
+        reverted_at, was_safe = self._isolation.reverted_at, before is None or self._stands(before)
         name, at = self._isolation.arm(self._params["revert_after"], connections.kill_command, self._deadline)
         self._isolation.disarm(but=name)  # two are armed at no moment that counts, and none at no moment at all
         self._isolation.acknowledge()
         try:
-            nftables.apply(self._ruleset, self._deadline)
+            self._apply(before, was_safe)
             listing = nftables.listing(self._ruleset.table, self._deadline)
             if listing is None:
                 raise UnprovenError(f"table inet {self._ruleset.table} was applied and is gone")
             self._isolation.note(self._applied(listing, name, at))
             found, left = connections.destroy(self._params["kill_processes"])
         except IncidentError as error:
-            raise UnprovenError(f"{error}; what was applied is taken back at {at}") from error
+            taken_back = f"; what was applied is taken back at {at}" if self._isolation.armed else ""
+            raise UnprovenError(f"{error}{taken_back}") from error
         return self._told(before, changed=True, words="is in force") | {
             "reverts_at": at,
             "reverted_at": reverted_at,
             **_destroyed(found, left, connections.forget()),
         }
+
+    def _apply(self, before: str | None, was_safe: bool) -> None:
+        """Where it did not come about, and what was there before was not waiting to be taken back, that stays."""
+        try:
+            nftables.apply(self._ruleset, self._deadline)
+        except UnprovenError:
+            if was_safe and nftables.listing(self._ruleset.table, Deadline(self._params["timeout"])) == before:
+                self._isolation.disarm()
+            raise
 
     def _applied(self, listing: str, revert: str, at: str) -> Applied:
         kept = self._kept
@@ -161,15 +173,15 @@ class _Isolating:
     def _confirmed(self, listing: str | None) -> bool:
         """The very rules, in force and proven."""
         applied = self._isolation.applied
-        return bool(applied and applied.confirmed and self._in_force(listing) and not self._isolation.armed)
+        return bool(applied and applied.digest == self._ruleset.digest and self._stands(listing))
 
-    def _in_force(self, listing: str | None) -> bool:
+    def _stands(self, listing: str | None) -> bool:
+        """Whether what was applied last is what is in force, proven, and not to be taken back."""
         applied = self._isolation.applied
-        return bool(applied and (applied.digest, applied.listing) == (self._ruleset.digest, listing))
+        return bool(applied and applied.confirmed and applied.listing == listing and not self._isolation.armed)
 
     def _told(self, before: str | None, *, changed: bool, words: str = "was in force and proven already") -> Result:
-        # nft writes the same rules a little differently.
-        shown = self._ruleset.text if self._in_force(before) and not changed else (before or "")
+        shown = (before or "") if changed else self._ruleset.text
         return {
             "changed": changed,
             "msg": f"table inet {self._ruleset.table} {words}",
@@ -201,12 +213,12 @@ def _confirm(params: Params, asked: Wanted) -> Result:
         shown = [one.shown() for one in probes]
         if problems:
             return _not_confirmed(shown, problems, applied)
+        _found, left = Connections(applied.kept, deadline).destroy(params["kill_processes"])
         if not applied.confirmed and applied.revert not in isolation.disarm():
             return _not_confirmed(shown, ["the automatic revert came first"], applied)
         if nftables.listing(params["table"], deadline) != applied.listing:
-            return _not_confirmed(shown, ["the rules in force are not those that were applied"], applied)
+            return _not_confirmed(shown, ["the rules in force are not those that were applied"], None)
         isolation.note(applied._replace(confirmed=True, reverts_at=""))
-        _found, left = Connections(applied.kept, deadline).destroy(params["kill_processes"])
     return {
         "changed": not applied.confirmed,
         "msg": "proven over a new connection",
@@ -246,6 +258,7 @@ class _Opening:
         if check:
             return self._told(found, "would be open")
         with self._isolation.locked():
+            self._deadline = Deadline(self._params["timeout"])
             before = nftables.listing(self._table, self._deadline)
             reverted_at = self._isolation.reverted_at
             if before is None:

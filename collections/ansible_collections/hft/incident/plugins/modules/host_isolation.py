@@ -28,7 +28,10 @@ notes:
     forgets nothing, which is said.
   - What bypasses the kernel's network stack (OpenOnload, DPDK, raw sockets) is not seen by nftables, and a connection
     of a container is cut, but not destroyed. Both take an isolation from outside.
-  - A reboot of the host ends the isolation. DNS and DHCP are cut, too.
+  - A reboot of the host ends the isolation, and so does whoever flushes the whole ruleset, as a reload of the host's
+    own firewall may. To play the task again shows it.
+  - Where other rules replace proven ones and are not proven in turn, the host opens.
+  - DNS and DHCP are cut, too.
 extends_documentation_fragment:
   - hft.incident.require_evidence
 options:

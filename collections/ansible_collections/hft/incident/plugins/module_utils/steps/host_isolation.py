@@ -131,25 +131,27 @@ class _Change:
             raise UsageError(found["msg"])
         return found
 
-    def _on_host(self, more: Mapping[str, Any]) -> Result:
+    def _on_host(self, more: Mapping[str, Any], reverts_at: str = "") -> Result:
         """The host's part; what stood in its way is its result. What else the host says than it should is dropped: it
         may be in somebody else's hands."""
         try:
             found = self._host_part({**self._params, **more}, self._context)
         except IncidentError as error:
             found = {"failed": True, "msg": str(error), "outcome": error.outcome}
-        return {**_NOTHING, **{name: found[name] for name in (*_NOTHING, *_OF_RULES, "failed") if name in found}}
+        said = {name: found[name] for name in (*_NOTHING, *_OF_RULES, "failed") if name in found}
+        return {**_NOTHING, "reverts_at": reverts_at, **said}
 
     def _proven(self, applied: Result) -> Result:
         """By the host's own answer over a new connection."""
-        proof = self._on_host({"confirm": applied["ruleset"]})
-        told = {name: proof[name] for name in ("confirmed", "probes")}
+        proof = self._on_host({"confirm": applied["ruleset"]}, applied["reverts_at"])
+        told = {name: proof[name] for name in ("confirmed", "probes", "reverts_at")}
         if proof["confirmed"] is True and not proof.get("failed"):
-            left = {"reverts_at": "", "sockets_left": proof["sockets_left"]}
-            return {**told, **left, "msg": f"{self._host} is isolated, proven over a new connection"}
-        at = applied["reverts_at"]
-        msg = f"{self._host} is NOT PROVEN isolated: {proof['msg']}; the isolation is taken back at {at} unless proven"
-        return {**told, "reverts_at": at, "failed": True, "outcome": UnprovenError.outcome, "msg": msg}
+            msg = f"{self._host} is isolated, proven over a new connection"
+            return {**told, "sockets_left": proof["sockets_left"], "msg": msg}
+        at = proof["reverts_at"]
+        when = f"the isolation is taken back at {at} unless proven" if at else "no revert is armed"
+        msg = f"{self._host} is NOT PROVEN isolated: {proof['msg']}; {when}"
+        return {**told, "confirmed": False, "failed": True, "outcome": UnprovenError.outcome, "msg": msg}
 
     # What is said
 
