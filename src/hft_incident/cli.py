@@ -33,6 +33,7 @@ COMMANDS = {
     "approve": "one person's signed approval, where an incident waits for it",
     "doctor": "can this machine do its job right now? Each check a line, with its mend",
     "completion": "the script that completes all this in bash, zsh or fish",
+    "evidence": "what was kept of an incident's hosts; copies an item out; who looked, and why, is on record",
     "verify": "whether the record of an incident is as it was written",
 }
 

@@ -232,6 +232,22 @@ def _ack(options: argparse.Namespace) -> int:
     return _done(options, acknowledge(options.incident, options.by))
 
 
+def _evidence(options: argparse.Namespace) -> int:
+    from . import evidence_access
+
+    asked = {"reason": options.reason, "host": options.host, "by": options.by}
+    if options.item is None:
+        if options.to or options.identity:
+            raise UsageError("--to and --identity are for one ITEM: name it")
+        return _done(options, evidence_access.listed(options.incident, **asked))
+    if not options.to:
+        raise UsageError("--to FILE: say where the copy goes (-: standard output)")
+    if options.to == evidence_access.STANDARD_OUTPUT and options.json:
+        raise UsageError("--json: the item itself goes to standard output")
+    done = evidence_access.copied(options.incident, options.item, to=options.to, identity=options.identity, **asked)
+    return 0 if options.to == evidence_access.STANDARD_OUTPUT else _done(options, done)
+
+
 def _role(options: argparse.Namespace) -> int:
     from .roles import assign
 
@@ -404,6 +420,18 @@ def _declare_lab(parser: argparse.ArgumentParser) -> None:
 
 def _declare_incident(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("incident", metavar="INC", help="the incident's id")
+
+
+def _declare_evidence(parser: argparse.ArgumentParser) -> None:
+    _declare_incident(parser)
+    parser.add_argument("item", metavar="ITEM", nargs="?", help="an item by its name; default: all are listed")
+    parser.add_argument("--reason", required=True, metavar="TEXT", help="why you look; it is recorded")
+    parser.add_argument("--host", metavar="HOST", help="of this host only")
+    parser.add_argument("--to", metavar="FILE", help="where the copy of ITEM goes: a new file; -: standard output")
+    parser.add_argument(
+        "--identity", metavar="FILE", help="decrypt it with this key: one of age's, or an SSH key without passphrase"
+    )
+    parser.add_argument("--by", metavar="NAME", help="who looks; default: you, as user@host")
 
 
 def _declare_report(parser: argparse.ArgumentParser) -> None:
@@ -623,6 +651,14 @@ _COMMANDS: Mapping[str, Command] = {
         "  hft-incident completion fish > ~/.config/fish/completions/hft-incident.fish",
         _declare_completion,
         _completion,
+    ),
+    "evidence": Command(
+        "What was kept as evidence of an incident's hosts, or one item of it, proven and copied out. Who looked, at\n"
+        "what and why is recorded first; where that cannot be, nothing is shown.",
+        f"hft-incident evidence {_INCIDENT} --reason 'who was logged in?'\n"
+        f"  hft-incident evidence {_INCIDENT} volatile/users.json --host hft-1 --to users.json --reason 'the same'",
+        _declare_evidence,
+        _evidence,
     ),
     "verify": Command(
         "Whether an incident's record and evidence are as they were written: exit 0 intact, 1 altered, 3 torn.",

@@ -41,7 +41,10 @@ def sections(events: Sequence[Event], metrics: Metrics) -> list[Section]:
             *report_notices.tables(events),
             _told(events, "Regulatory clocks", _CLOCKS, "No regulatory clock is on record."),
         )),
-        Section("Evidence", (_evidence(events),)),
+        Section("Evidence", (
+            _evidence(events),
+            _told(events, "Who looked at it", ("evidence.accessed",), "Nobody has, as far as the record tells."),
+        )),
     ]  # fmt: skip
 
 

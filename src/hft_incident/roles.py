@@ -62,7 +62,7 @@ def acknowledge(incident_id: str, by: str | None = None, home: Path | None = Non
     Raises UsageError where the incident is over, or ``by`` is no name.
     """
     incident, events = _open(incident_id, home)
-    person = _person(by or actor_name())
+    person = person_named(by or actor_name())
     known = [str(event.data.get("by")) for event in events if event.kind == ACKNOWLEDGED]
     if person in known:
         return Done(incident.id, False, f"{person} has it already")
@@ -78,7 +78,7 @@ def assign(incident_id: str, role: str, person: str, note: str = "", home: Path 
     incident, events = _open(incident_id, home)
     if role not in ROLES:
         raise UsageError(f"unknown role {role!r}; one of: {', '.join(ROLES)}")
-    name, by = _person(person), actor_name()
+    name, by = person_named(person), actor_name()
     now = holders(events)
     before = now.get(role)
     if before and before.person == name:
@@ -107,7 +107,8 @@ def _open(incident_id: str, home: Path | None) -> tuple[Incident, list[Event]]:
     return incident, events
 
 
-def _person(name: str) -> str:
+def person_named(name: str) -> str:
+    """The name as the record has it; raises UsageError where it is none."""
     text = " ".join(name.split())
     if not _PERSON.fullmatch(text):
         raise UsageError(f"{name!r} is no name of a person: letters, digits, spaces and @ . - _, no more than 100")

@@ -189,6 +189,14 @@ def _evidence_kept(data: Mapping[str, Any]) -> str:
     return f"{kept}; missing: {', '.join(data['missing'])}" if data["missing"] else kept
 
 
+def _evidence_accessed(data: Mapping[str, Any]) -> str:
+    what = f"{data['item']} of {data['host']}" if data["item"] else f"the list of {data['host'] or 'all hosts'}"
+    where = f", copied to {data['to']}" if data["to"] else ""
+    return (
+        f"evidence: {data['by']} looked at {what}{where}{', decrypted' if data['decrypted'] else ''}: {data['reason']}"
+    )
+
+
 def _latch_stays(data: Mapping[str, Any]) -> str:
     """It was told to open and did not."""
     scope = f"{data['scope']} {data['name']}" if data["name"] else "all trading"
@@ -332,6 +340,7 @@ SENTENCES: Mapping[str, Sentence] = {
     "inverse.failed": _says("could not undo: {describe}: {msg}"),
     "gate.held": _gate_held,
     "evidence.kept": _evidence_kept,
+    "evidence.accessed": _evidence_accessed,
     "evidence.waived": lambda data: (
         f"VOLATILE EVIDENCE of {data['host']} GIVEN UP: waived by {' and '.join(data['people'])}"
     ),

@@ -170,6 +170,21 @@ PROBED = {"name": "hft-1", "verdict": "answering", "status": "halted", "mode": "
             "breach.level_judged", {"level": "confirmed", "because": ["dave confirms it", "host: x"]},
             "breach CONFIRMED: dave confirms it; host: x",
         ),
+        (
+            "evidence.accessed",
+            {"by": "erin", "reason": "who?", "host": "hft-1", "item": "a.json.age", "to": "/x", "decrypted": True},
+            "evidence: erin looked at a.json.age of hft-1, copied to /x, decrypted: who?",
+        ),
+        (
+            "evidence.accessed",
+            {"by": "erin", "reason": "what is there?", "host": None, "item": None, "to": None, "decrypted": False},
+            "evidence: erin looked at the list of all hosts: what is there?",
+        ),
+        (
+            "evidence.waived",
+            {"host": "hft-1", "gate": "waive_evidence", "people": ["bob"]},
+            "VOLATILE EVIDENCE of hft-1 GIVEN UP: waived by bob",
+        ),
         ("evidence.kept", EVIDENCE, "evidence of hft-1 kept: 8 items, 4096 bytes in evidence/hft-1"),
         (
             "evidence.kept", {**EVIDENCE, "missing": ["core", "maps"]},

@@ -66,6 +66,8 @@ EVERY = [
         (143, "gate.passed", {"gate": "resume_trading", "people": ["alice"], "approvals": [24]}),
         (144, "latch.changed", {"host": "hft-1", "scope": "exchange", "name": "okx", "state": "closed",
                                 "agree": False, "difference": "the API says 4 are open"}),
+        (144, "evidence.accessed", {"by": "erin", "reason": "who was it?", "host": "hft-1", "item": "logs/hft.log",
+                                    "sha256": "0" * 64, "to": "/srv/hft.log", "decrypted": False}),
         (145, "evidence.kept", {"host": "hft-1", "folder": "evidence/hft-1", "items": 18, "bytes": 78194,
                                 "manifest_sha256": "ab" * 32, "missing": ["core"]}),
         (146, "crash.classified", {"host": "v", "unit": "u", "kind": "segfault", "confidence": "proven",
