@@ -292,6 +292,7 @@ def test_without_the_package_it_says_what_to_install(monkeypatch: pytest.MonkeyP
     monkeypatch.setitem(sys.modules, "pyrage", None)
     with pytest.raises(UsageError, match=r"pip install 'hft-incident\[age\]'"):
         evidence_cipher.recipients(["age1whatever"])
+    assert evidence_cipher.recipients([]) == (), "a host that encrypts nothing need not have it"
 
 
 def test_what_is_opened_is_what_was_sealed_by_either_kind_of_key(

@@ -38,9 +38,9 @@ def recipients(given: Iterable[str], base: str = "") -> tuple[str, ...]:
         if not keys:
             raise UsageError(f"encrypt_to: {path}: no key is in it")
         found.update(keys)
-    keys = sorted(found)
-    _parsed(keys)
-    return tuple(keys)
+    if found:  # a host that encrypts nothing need not have what encrypts
+        _parsed(sorted(found))
+    return tuple(sorted(found))
 
 
 class Sealer:

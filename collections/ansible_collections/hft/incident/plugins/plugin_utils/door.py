@@ -14,18 +14,20 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ansible.errors import AnsibleError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.hft.incident.plugins.module_utils.errors import HeldError, IncidentError, UsageError
-from ansible_collections.hft.incident.plugins.module_utils.evidence_guard import Ruling, ruling
 from ansible_collections.hft.incident.plugins.module_utils.incident import ENV_DIR, Incident
 from ansible_collections.hft.incident.plugins.module_utils.intents import register
 from ansible_collections.hft.incident.plugins.module_utils.redaction import scrub_text
 from ansible_collections.hft.incident.plugins.module_utils.steps import Context, Params, Step, event, run_step
+
+if TYPE_CHECKING:
+    from ansible_collections.hft.incident.plugins.module_utils.evidence_guard import Ruling
 
 #: The options that say what the site has and where, each with the variable of the inventory that knows it. What is a
 #: task's own decision (a unit, a gate, how long to wait) is not among them.
@@ -84,31 +86,32 @@ class Door(ActionBase):
             args = self._arguments(variables)
             guarded = "require_evidence" in args
             params = None if shipped and not guarded else self._checked(args)
-            ruled = self._ruling(params, variables, shipped) if params and guarded else Ruling("")
+            ruled = self._ruling(params, variables, shipped) if params and guarded else None
         except IncidentError as error:
             return refusal(error)
-        check = bool(self._task.check_mode)
-        if ruled.refusal and not check:
+        if ruled and ruled.refusal and not self._task.check_mode:
             record = [event(kind, data) for kind, data in ruled.record]
             return {**refusal(HeldError(ruled.refusal)), "changed": False, "record": record}
         if params is None or shipped:
             result: dict[str, Any] = self._execute_module(module_args=args, task_vars=task_vars)
         else:
             result = run_step(self._step_for(variables), params, self._context(variables))
-        if ruled.refusal:
+        if ruled and ruled.refusal:
             result["msg"] = f"{result.get('msg', '')}; but it would be refused: {ruled.refusal}"
         return result
 
-    def _ruling(self, params: Params, task_vars: Mapping[str, Any], shipped: bool) -> Ruling:
+    def _ruling(self, params: Params, task_vars: Mapping[str, Any], shipped: bool) -> Ruling | None:
         """Whether what would destroy evidence may go on; what people have waived is on record then.
 
         Raises IncidentError, also where it cannot be recorded.
         """
         if not params["require_evidence"]:
-            return Ruling("")
+            return None
         folder = os.environ.get(ENV_DIR)
         if not folder:
             raise UsageError("require_evidence: no incident is open here, so no evidence can be on record")
+        from ansible_collections.hft.incident.plugins.module_utils.evidence_guard import ruling  # not every task asks
+
         incident = Incident(Path(folder).name, Path(folder))
         # Not from the task: who may waive evidence is the inventory's word.
         policy = {name: self._templated(name, task_vars) for name in WHO_MAY if name in task_vars}
