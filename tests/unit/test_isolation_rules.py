@@ -70,7 +70,7 @@ def test_whatever_is_no_address_is_refused_in_one_line(text: str) -> None:
     if accepted([text]):
         assert responders([text]) == (ipaddress.ip_network(text.strip()),)
         return
-    with pytest.raises(UsageError, match="^responders: ") as refused:
+    with pytest.raises(UsageError, match=r"^responders: ") as refused:
         responders([text])
     assert "\n" not in str(refused.value)
 
