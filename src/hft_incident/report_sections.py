@@ -121,6 +121,7 @@ KEY_KINDS = frozenset((
     *("severity.set", "alarm.judged", "kill.ordered", "kill.verified", "crash.classified", "database.probed"),
     *("release.checked", "host.audited", "breach.level_judged", "evidence.kept", "evidence.waived", "latch.changed"),
     *("latch.not_opened", "strategies.stopped", "strategies.started", "exchange.changed", "service.changed"),
+    *("trading_limit.changed",),
     *("positions.reconciled", "gate.held", "approval.given", "gate.passed", "inverse.failed", "run.started"),
     *("run.resumed", "run.finished", "run.lost", "run.interrupted", "run.taken_over", "run.no_hosts"),
     *("claims.taken_over", "claims.given_up"),

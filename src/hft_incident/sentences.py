@@ -323,6 +323,7 @@ SENTENCES: Mapping[str, Sentence] = {
     "exposure.measured": _exposure,
     "exchange.changed": _says("{name} at {trading_system}: {before} -> {state}"),
     "exchange.not_connected": _says("{name} at {trading_system}: attempt {attempt} of {attempts} to connect: {error}"),
+    "trading_limit.changed": _says("orders at {trading_system}: {before_pct} % -> {scale_pct} % of their usual size"),
     "service.changed": _says("{unit}: {before} -> {state}"),
     "host.external_isolation": _from_outside,
     "host.isolated": _isolated,

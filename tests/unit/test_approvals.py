@@ -69,6 +69,7 @@ CHANGES: dict[str, Line] = {
     "it crashed again": ("crash.classified", {"host": "h", "unit": "hft", "kind": "oom", "ended_at": "later"}),
     "the database takes no writes": ("database.probed", {"host": "db", "dbname": "hft", "verdict": "read_only"}),
     "the breach is confirmed": ("breach.level_judged", {"level": "confirmed", "because": ["dave confirms it"]}),
+    "orders may be larger": ("trading_limit.changed", {"trading_system": "hft-1", "scale_pct": "50"}),
     "another release is there": ("release.checked", {"host": "hft-1", "verdict": "not_approved"}),
     "it took over from another": ("claims.taken_over", {"incident": "inc-2", "things": [{"name": "alpha"}]}),
     "it gave up to another": ("claims.given_up", {"incident": "inc-2", "things": [{"name": "alpha"}]}),

@@ -27,7 +27,7 @@ class SlowConnection(BinanceGateway):
     connection: asyncio.Event
     left: list[str]
 
-    async def place(self, side: Side, price: Decimal, client_id: str) -> str:
+    async def place(self, side: Side, price: Decimal, client_id: str, qty: Decimal | None = None) -> str:
         await self.connection.wait()
         self.left.append(client_id)
         return "7"

@@ -176,6 +176,15 @@ def _reset_failed(manager: Manager, options: argparse.Namespace, reply: Callable
     reply(Answer(0))
 
 
+def _freeze(manager: Manager, options: argparse.Namespace, reply: Callable[[Answer], None]) -> None:
+    freezes = options.verb == "freeze"
+    for unit in _loaded(manager, options.units, f"{options.verb} unit", 1):
+        if unit.process is None:
+            raise Refused(Answer(1, err=f"Failed to {options.verb} unit {unit.name}: Unit is not active.\n"))
+        (manager.freeze if freezes else manager.thaw)(unit)
+    reply(Answer(0))
+
+
 class _Jobs:
     """Waits for one job a unit and then answers for all of them."""
 
@@ -222,6 +231,8 @@ _VERBS: Mapping[str, Callable[[Manager, argparse.Namespace, Callable[[Answer], N
     "stop": partial(_job, "stop"),
     "restart": partial(_job, "restart"),
     "kill": _kill,
+    "freeze": _freeze,
+    "thaw": _freeze,
     "reset-failed": _reset_failed,
     "is-active": _is_active,
     "is-failed": _is_failed,
@@ -316,6 +327,7 @@ def _properties(unit: Unit | None, name: str, stamp: Callable[[Moment], str]) ->
         "NeedDaemonReload": "no",
         "AssertResult": "yes" if unit.asserted else "no",
         **_times("AssertTimestamp", unit.assert_at, stamp),
+        "FreezerState": "frozen" if unit.frozen else "running",
         "StartLimitIntervalUSec": _span(definition.start_limit_interval_s),
         "StartLimitBurst": str(definition.start_limit_burst),
         "InvocationID": unit.invocation,

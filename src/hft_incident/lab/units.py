@@ -158,6 +158,7 @@ class Unit:
         self.exec_main_start = Moment()
         self.exec_main_exit = Moment()
         self.n_restarts = 0
+        self.frozen = False
         self.invocation = ""
         self.asserted: bool | None = None
         self.assert_at = Moment()
@@ -207,7 +208,8 @@ class Manager:
     # What it is asked for ---------------------------------------------------------------------------------------------
 
     def submit(self, kind: JobKind, unit: Unit, waiter: Callable[[JobResult], None] = lambda _result: None) -> None:
-        """Ask for a start, a stop or a restart; ``waiter`` hears how it went."""
+        """Ask for a start, a stop or a restart, for which a frozen unit is thawed; ``waiter`` hears how it went."""
+        self.thaw(unit)
         self._queue(kind, unit).waiters.append(waiter)
         self._run_jobs()
 
@@ -216,6 +218,17 @@ class Manager:
         if unit.process is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(unit.process.pid, signum)
+
+    def freeze(self, unit: Unit) -> None:
+        """Suspend all of its processes. The lab's units have no control group; SIGSTOP does the same to them."""
+        if unit.process is not None:
+            self.signal(unit, signal.SIGSTOP)
+            unit.frozen = True
+
+    def thaw(self, unit: Unit) -> None:
+        if unit.frozen:
+            unit.frozen = False
+            self.signal(unit, signal.SIGCONT)
 
     def reset_failed(self, unit: Unit) -> None:
         """Forget the failure, and the starts that count for the limit."""
@@ -264,7 +277,7 @@ class Manager:
             return
         unit.process.returncode = os.waitstatus_to_exitcode(status)
         self._close_output(unit)
-        unit.process = None
+        unit.process, unit.frozen = None, False
         if os.WIFEXITED(status):
             self._ended(unit, os.CLD_EXITED, os.WEXITSTATUS(status))
         else:
@@ -481,6 +494,7 @@ class Manager:
         """As systemd does: what is stopped must run to hear of it."""
         self.signal(unit, signal.SIGTERM)
         self.signal(unit, signal.SIGCONT)
+        unit.frozen = False
 
     def _enter(self, unit: Unit, state: State, timeout_s: float | None = None) -> None:
         before, after, now = ACTIVE_STATES[unit.state], ACTIVE_STATES[state], Moment.now()

@@ -35,7 +35,11 @@ class StandIn:
             }
             for exchange in ("alpha", "beta")
         }
-        self.config: dict[str, Any] = {"exchanges": {}, "risk": {"max_position": "5"}}
+        self.config: dict[str, Any] = {
+            "exchanges": {},
+            "risk": {"max_position": "5"},
+            "limits": {"scale_pct": 100},
+        }
         self.strategies: dict[str, dict[str, Any]] = {}
         self.health: dict[str, Any] = {"status": "ok", "mode": "live", "uptime_s": 60.5, "version": "1.2.3"}
         self.killswitch: dict[str, Any] = {"active": False, "reason": None, "since": None}
@@ -43,6 +47,7 @@ class StandIn:
         self.total_pnl: Any = "the sum"
         self.orders: list[dict[str, Any]] = []
         self.seen: list[str] = []
+        self.conditions: list[str] = []  #: what ``If-Match`` said
         #: A hook may change the state, or return how the reply is spoiled: "hang", "lost", "half", "html" or a status.
         self.on: dict[str, Callable[[], str | int | None]] = {}
         self._over = threading.Event()
@@ -92,6 +97,7 @@ class StandIn:
     def _do(self, method: str, path: str, body: Any) -> Any:
         if method == "GET":
             return {
+                "/config": self.config,
                 "/exchanges": {"exchanges": list(self.exchanges.values())},
                 "/strategies": {"strategies": list(self.strategies.values())},
                 "/killswitch": self.killswitch,
@@ -103,7 +109,9 @@ class StandIn:
             self.killswitch = {"active": method == "POST", "reason": (body or {}).get("reason"), "since": None}
             return self.killswitch
         if path == "/config":
-            for name, change in body["exchanges"].items():
+            if "frozen" not in self.config:
+                self.config.get("limits", {}).update(body.get("limits", {}))
+            for name, change in body.get("exchanges", {}).items():
                 self.exchanges[name] |= change
                 self.config["exchanges"].setdefault(name, {}).update(change)
             return self.config
@@ -131,6 +139,8 @@ def _handler(owner: StandIn) -> type[BaseHTTPRequestHandler]:
         def _serve(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             path = self.path.removeprefix(BASE).partition("?")[0]
+            owner.conditions += filter(None, [self.headers.get("If-Match")])
+            etag = f'"{owner.config.get("limits", {}).get("scale_pct")}"'
             spoiled, reply = owner.answer(self.command, path, json.loads(body) if body else None)
             if spoiled in ("hang", "lost"):
                 self.close_connection = True
@@ -138,6 +148,7 @@ def _handler(owner: StandIn) -> type[BaseHTTPRequestHandler]:
             data = b"<html>maintenance</html>" if spoiled == "html" else json.dumps(reply).encode()
             self.send_response(spoiled if isinstance(spoiled, int) else 200)
             self.send_header("Content-Length", str(len(data)))
+            self.send_header("ETag", etag)
             self.end_headers()
             if spoiled == "half":
                 data = data[: len(data) // 2]

@@ -83,6 +83,12 @@ if verb == "start":
     world["begun"] = True
 if verb == "kill" and misbehaves != "survives" and state["MainPID"]:
     state.update(ActiveState="failed", SubState="failed", Result="signal", MainPID=0, ExecMainCode=2, ExecMainStatus=9)
+    state.update(FreezerState="running" if state["FreezerState"] else "")
+if verb in ("freeze", "thaw"):
+    if not state["MainPID"]:
+        leave(1, "Failed to " + verb + " unit " + unit + ": Unit is not active.")
+    if misbehaves != "ignores":
+        state["FreezerState"] = "frozen" if verb == "freeze" else "running"
 if verb == "stop":
     world["woken"] = world["woken"] or bool(state["MainPID"])
     if misbehaves == "survives":
@@ -95,7 +101,8 @@ leave(0)
 
 class Systemctl:
     """``program`` is the command; tests set the unit's properties and ``on``: how a verb misbehaves ("hang", "bus",
-    "denied", "nonsense", "survives"). ``then``: what has happened to a started unit by each further look at it."""
+    "denied", "nonsense", "survives", "ignores"). ``then``: what has happened to a started unit by each further look.
+    """
 
     def __init__(self, folder: Path, **state: Any) -> None:
         self.hold_file = folder / "ir-hold"
@@ -128,6 +135,7 @@ class Systemctl:
                     "AssertResult": "no",
                     "FragmentPath": str(self.unit_file),
                     "DropInPaths": "",
+                    "FreezerState": "running",
                     **state,
                 },
             }

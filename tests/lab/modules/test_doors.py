@@ -85,6 +85,7 @@ CASES = {
         {"database": {"host": "127.0.0.1", "port": 1, "dbname": "hft_db", "user": "hft"}},
         lambda r: r["verdict"] == "unreachable",
     ),
+    "trading_limit": Case({"scale_pct": "50"}, lambda r: r["changed"]),
     "killswitch": Case({"reason": "a test", "interval": 0.05}, lambda r: r["changed"]),
     "api_key": Case(
         {

@@ -289,3 +289,73 @@ def test_the_machines_own_systemctl_says_clearly_that_there_is_no_systemd_here(t
     done = do(Systemctl(tmp_path), "stopped", systemctl="systemctl")
     assert done.outcome in ("unproven", "usage")  # not reachable, or not installed
     assert "systemctl" in done["msg"] or "is unknown: " in done["msg"]
+
+
+# Frozen ---------------------------------------------------------------------------------------------------------------
+
+
+def test_freezing_is_seen_recorded_and_undone_by_its_inverse(tmp_path: Path) -> None:
+    systemctl = Systemctl(tmp_path, **RUNNING)
+    done = do(systemctl, "frozen")
+    assert (done.failed, done["changed"], done["freezer_state"], systemctl.writes) == (
+        False,
+        True,
+        "frozen",
+        ["freeze"],
+    )
+    assert done["diff"] == {"before": {UNIT: "running"}, "after": {UNIT: "frozen"}}
+    assert done.recorded("service.changed") == [{"unit": UNIT, "state": "frozen", "before": "running"}]
+    assert do(systemctl, "frozen")["changed"] is False
+    (back,) = done["inverses"]
+    assert (back["args"]["state"], back["describe"]) == ("thawed", f"thaw {UNIT}")
+    thawed = run(service_state, **back["args"])
+    assert (thawed["changed"], systemctl.state["FreezerState"], systemctl.woken) == (True, "running", False)
+    assert run(service_state, **back["args"])["changed"] is False
+
+
+@pytest.mark.parametrize(("state", "before"), [("frozen", "running"), ("thawed", "frozen")])
+def test_check_mode_predicts_the_freezing_and_does_nothing(tmp_path: Path, state: str, before: str) -> None:
+    systemctl = Systemctl(tmp_path, **RUNNING, FreezerState=before)
+    predicted = do(systemctl, state, check=True)
+    assert systemctl.writes == []
+    real = do(systemctl, state)
+    assert (predicted["changed"], predicted["diff"]) == (real["changed"], real["diff"])
+
+
+@pytest.mark.parametrize("state", ["frozen", "thawed"])
+def test_what_does_not_run_is_neither_frozen_nor_thawed(tmp_path: Path, state: str) -> None:
+    systemctl = Systemctl(tmp_path)
+    done = do(systemctl, state)
+    assert (done.failed, done["changed"], systemctl.writes) == (False, False, [])
+
+
+def test_a_frozen_one_is_not_woken_by_a_start_or_a_plain_stop_and_dies_by_force(tmp_path: Path) -> None:
+    systemctl = Systemctl(tmp_path, **RUNNING, FreezerState="frozen")
+    for state in ("started", "stopped"):
+        refused = do(systemctl, state)
+        assert refused.outcome == "usage"
+        assert "is frozen" in refused["msg"]
+    assert systemctl.writes == []
+    done = do(systemctl, "stopped", force=True)
+    assert (done.failed, done["main_pid"], systemctl.woken) == (False, 0, False)
+
+
+def test_a_host_that_cannot_freeze_says_so_before_anything_is_done(tmp_path: Path) -> None:
+    systemctl = Systemctl(tmp_path, **RUNNING, FreezerState="")
+    done = do(systemctl, "frozen")
+    assert done.outcome == "usage"
+    assert "systemd 246" in done["msg"]
+    assert systemctl.writes == []
+
+
+@pytest.mark.parametrize(
+    ("how", "words"), [("ignores", "it is active (running)"), ("denied", "Access denied"), ("hang", "no end in")]
+)
+def test_what_does_not_freeze_is_unproven(tmp_path: Path, how: str, words: str) -> None:
+    systemctl = Systemctl(tmp_path, **RUNNING)
+    systemctl.misbehave({"freeze": how})
+    done = do(systemctl, "frozen", timeout=SHORT_S)
+    assert done.outcome == "unproven"
+    assert "not proven frozen" in done["msg"]
+    assert words in done["msg"]
+    assert done["inverses"]

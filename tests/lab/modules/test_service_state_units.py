@@ -13,6 +13,7 @@ from typing import Any
 from ansible_collections.hft.incident.plugins.module_utils.steps import service_state
 
 from ..units_host import UnitsHost, define, units_host
+from ..waiting import wait_until
 from .steps import Ran, run
 
 WAITS = ("sleep", "1000")
@@ -104,3 +105,31 @@ def test_the_live_one_ends_the_observer_and_the_observers_inverse_finds_nothing_
 def test_a_unit_that_the_host_does_not_have_is_refused(tmp_path: Path) -> None:
     with units_host(tmp_path) as host:
         assert [do(host, state).outcome for state in ("started", "stopped")] == ["usage", "usage"]
+
+
+def test_frozen_it_does_nothing_and_thawed_it_goes_on(tmp_path: Path) -> None:
+    beats = ("sh", "-c", "while :; do echo >> beats; sleep 0.01; done")
+    with units_host(tmp_path, define(tmp_path, "hft", *beats)) as host:
+        host.start("hft")
+        pid, file = host.pid("hft"), tmp_path / "hft/beats"
+        wait_until(file.exists)
+        frozen = do(host, "frozen")
+        assert (frozen.failed, frozen["freezer_state"], frozen["main_pid"]) == (False, "frozen", pid)
+        wait_until(lambda: Path(f"/proc/{pid}/stat").read_text().split()[2] == "T")
+        size = file.stat().st_size
+        assert do(host, "stopped").outcome == "usage"
+        assert file.stat().st_size == size
+        assert run(service_state, **frozen["inverses"][0]["args"])["freezer_state"] == "running"
+        wait_until(lambda: file.stat().st_size > size)
+        do(host, "frozen")
+        gone = do(host, "stopped", force=True)
+        assert (gone.failed, gone["main_pid"], gone["freezer_state"]) == (False, 0, "running")
+        assert run(service_state, **frozen["inverses"][0]["args"])["changed"] is False
+
+
+def test_one_that_is_frozen_never_wakes_on_its_way_out(tmp_path: Path) -> None:
+    with units_host(tmp_path, define(tmp_path, "hft", *HANGS)) as host:
+        host.start("hft")
+        do(host, "frozen")
+        assert not do(host, "stopped", force=True).failed
+        assert not (tmp_path / "hft/woken").exists()

@@ -40,13 +40,13 @@ class BinanceGateway(BinanceApiGateway):
     line = "spot"
     spot_assets = ("BTC", "USDT")
 
-    async def place(self, side: Side, price: Decimal, client_id: str) -> str:
+    async def place(self, side: Side, price: Decimal, client_id: str, qty: Decimal | None = None) -> str:
         order = {
             "symbol": self.symbol,
             "side": side.upper(),
             "type": "LIMIT",
             "timeInForce": "GTC",
-            "quantity": str(self.qty),
+            "quantity": str(qty or self.qty),
             "price": str(price),
             "newClientOrderId": client_id,
         }

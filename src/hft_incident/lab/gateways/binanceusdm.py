@@ -19,13 +19,13 @@ class BinanceUsdmGateway(BinanceApiGateway):
     tick = Decimal("0.1")
     line = "linear"
 
-    async def place(self, side: Side, price: Decimal, client_id: str) -> str:
+    async def place(self, side: Side, price: Decimal, client_id: str, qty: Decimal | None = None) -> str:
         order = {
             "symbol": self.symbol,
             "side": side.upper(),
             "type": "LIMIT",
             "timeInForce": "GTC",
-            "quantity": str(self.qty),
+            "quantity": str(qty or self.qty),
             "price": str(price),
             "newClientOrderId": client_id,
         }

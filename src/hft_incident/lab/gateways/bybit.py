@@ -22,13 +22,13 @@ class BybitGateway(Gateway):
     line = "linear"
     settlement = ("spot", "USDT")
 
-    async def place(self, side: Side, price: Decimal, client_id: str) -> str:
+    async def place(self, side: Side, price: Decimal, client_id: str, qty: Decimal | None = None) -> str:
         order = {
             "category": "linear",
             "symbol": self.symbol,
             "side": side.capitalize(),
             "orderType": "Limit",
-            "qty": str(self.qty),
+            "qty": str(qty or self.qty),
             "price": str(price),
             "timeInForce": "GTC",
             "orderLinkId": client_id,

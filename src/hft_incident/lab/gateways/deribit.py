@@ -24,10 +24,10 @@ class DeribitGateway(Gateway):
     line = "future"
     _count = itertools.count(1)
 
-    async def place(self, side: Side, price: Decimal, client_id: str) -> str:
+    async def place(self, side: Side, price: Decimal, client_id: str, qty: Decimal | None = None) -> str:
         order = {
             "instrument_name": self.symbol,
-            "amount": str(self.qty),
+            "amount": str(qty or self.qty),
             "type": "limit",
             "price": str(price),
             "label": client_id,

@@ -94,8 +94,9 @@ class Gateway(ABC):
         self.key = key
 
     @abstractmethod
-    async def place(self, side: Side, price: Decimal, client_id: str) -> str:
-        """A limit order for ``qty`` of ``symbol``; the venue's order id."""
+    async def place(self, side: Side, price: Decimal, client_id: str, qty: Decimal | None = None) -> str:
+        """A limit order for so much of ``symbol``, the gateway's own ``qty`` where nothing else is said; the venue's
+        order id."""
 
     @abstractmethod
     async def cancel(self, order_id: str) -> None:

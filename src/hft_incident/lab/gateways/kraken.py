@@ -31,12 +31,12 @@ class KrakenGateway(Gateway):
         self._turn = asyncio.Lock()  # nonces must arrive in the order in which they were drawn
         self._nonce = 0
 
-    async def place(self, side: Side, price: Decimal, client_id: str) -> str:
+    async def place(self, side: Side, price: Decimal, client_id: str, qty: Decimal | None = None) -> str:
         order = {
             "pair": self.symbol,
             "type": side,
             "ordertype": "limit",
-            "volume": str(self.qty),
+            "volume": str(qty or self.qty),
             "price": str(price),
             "cl_ord_id": client_id,
         }

@@ -24,12 +24,12 @@ class KrakenFuturesGateway(Gateway):
     tick = Decimal("0.1")
     line = "PF"
 
-    async def place(self, side: Side, price: Decimal, client_id: str) -> str:
+    async def place(self, side: Side, price: Decimal, client_id: str, qty: Decimal | None = None) -> str:
         order = {
             "orderType": "lmt",
             "symbol": self.symbol,
             "side": side,
-            "size": str(self.qty),
+            "size": str(qty or self.qty),
             "limitPrice": str(price),
             "cliOrdId": client_id,
         }

@@ -23,13 +23,13 @@ class OkxGateway(Gateway):
     line = "SPOT"
     spot_assets = ("BTC", "USDT")
 
-    async def place(self, side: Side, price: Decimal, client_id: str) -> str:
+    async def place(self, side: Side, price: Decimal, client_id: str, qty: Decimal | None = None) -> str:
         order = {
             "instId": self.symbol,
             "tdMode": "cash",
             "side": side,
             "ordType": "limit",
-            "sz": str(self.qty),
+            "sz": str(qty or self.qty),
             "px": str(price),
             "clOrdId": client_id,
         }

@@ -9,6 +9,7 @@ import copy
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
+from decimal import Decimal
 from typing import Any
 
 Document = dict[str, Any]
@@ -32,6 +33,7 @@ class Configuration:
         self.document: Document = {
             "mode": self._modes[0],
             "exchanges": {name: {"enabled": True, "driver": driver} for name, driver in exchanges.items()},
+            "limits": {"scale_pct": 100},
             "market_data": {"stale_after_s": 1.0, "disconnect_after_s": 2.0},
         }
         self._exchanges = dict(exchanges)
@@ -59,6 +61,11 @@ class Configuration:
         return bool(self.document["mode"] == "observe")
 
     @property
+    def scale(self) -> Decimal:
+        """The share of its usual size that an order may have."""
+        return Decimal(str(self.document["limits"]["scale_pct"])) / 100
+
+    @property
     def stale_after_s(self) -> float:
         return float(self.document["market_data"]["stale_after_s"])
 
@@ -77,6 +84,9 @@ class Configuration:
                 raise ConfigurationError(f"exchanges.{name}.driver cannot be changed")
         if document.get("mode") not in self._modes:
             raise ConfigurationError(f"mode must be {' or '.join(self._modes)} in this process")
+        scale = _section(document, "limits").get("scale_pct")
+        if isinstance(scale, bool) or not isinstance(scale, int | float) or not 0 < scale <= 100:
+            raise ConfigurationError("limits.scale_pct must be a number above 0 and at most 100")
         limits = _section(document, "market_data")
         for field in ("stale_after_s", "disconnect_after_s"):
             value = limits.get(field)

@@ -244,12 +244,15 @@ class Desk:
     def open_count(self) -> int:
         return sum(order.state == "open" for order in self.orders.live.values())
 
-    def send(self, strategy: str, side: Side, price: Decimal) -> tuple[WorkingOrder, asyncio.Task[None]]:
-        """A new order on its way, as a task of its own so that it can be given up. The caller has asked the gates."""
+    def send(
+        self, strategy: str, side: Side, price: Decimal, scale: Decimal = Decimal(1)
+    ) -> tuple[WorkingOrder, asyncio.Task[None]]:
+        """A new order on its way, as a task of its own so that it can be given up. The caller has asked the gates.
+        ``scale``: the share of the usual size."""
         if self._run.observe:
             raise AssertionError("an observing process sends no orders")
         client_id = f"{self._run.prefix}{next(self._order_numbers):06x}"
-        order = WorkingOrder(client_id, strategy, side, self.gateway.qty, price)
+        order = WorkingOrder(client_id, strategy, side, (self.gateway.qty * scale).normalize(), price)
         self.orders.add(order)
         task = asyncio.create_task(self._place(order))
         self._sending[task] = order
@@ -259,7 +262,7 @@ class Desk:
     async def _place(self, order: WorkingOrder) -> None:
         began = time.perf_counter()
         try:
-            order_id = await self._ask(self.gateway.place(order.side, order.price, order.client_id))
+            order_id = await self._ask(self.gateway.place(order.side, order.price, order.client_id, order.qty))
         except GatewayError as error:
             self._fail(f"order {order.client_id} not acknowledged: {error}")
             return

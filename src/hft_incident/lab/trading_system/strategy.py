@@ -9,6 +9,7 @@ import asyncio
 import itertools
 import random
 from collections.abc import Callable, Sequence
+from decimal import Decimal
 
 from ..gateways.gateway import Side
 from .desk import Desk
@@ -20,15 +21,22 @@ SIDES: tuple[Side, Side] = ("buy", "sell")
 
 
 class Strategy:
-    """Quotes while it runs and while ``may_send`` says so for it and the exchange."""
+    """Quotes while it runs and while ``may_send`` says so for it and the exchange, in the size that ``scale`` says."""
 
-    def __init__(self, entry: StrategyEntry, desks: Sequence[Desk], may_send: Callable[[Strategy, Desk], bool]) -> None:
+    def __init__(
+        self,
+        entry: StrategyEntry,
+        desks: Sequence[Desk],
+        may_send: Callable[[Strategy, Desk], bool],
+        scale: Callable[[], Decimal] = lambda: Decimal(1),
+    ) -> None:
         self.id = entry.id
         self.priority = entry.priority
         self.desks = tuple(desks)
         self.running = True
         self._interval_s = entry.interval_s
         self._may_send = may_send
+        self._scale = scale
         slots: list[Slot] = [(side, offset) for offset in entry.offsets for side in SIDES]
         self._slots = {desk.name: dict.fromkeys(slots, None) for desk in desks}
         self._turns = itertools.cycle(slots)
@@ -57,7 +65,7 @@ class Strategy:
         side, offset = slot
         distance = desk.gateway.tick * offset
         price = desk.quote.price - distance if side == "buy" else desk.quote.price + distance
-        resting[slot], sent = desk.send(self.id, side, price.quantize(desk.gateway.tick))
+        resting[slot], sent = desk.send(self.id, side, price.quantize(desk.gateway.tick), self._scale())
         await asyncio.wait({sent})
         if not sent.cancelled():
             sent.result()  # a defect of ours must not stay in a forgotten task

@@ -11,6 +11,7 @@ import logging
 import time
 from collections.abc import Collection, Coroutine, Mapping
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any, Literal
 
 from . import VERSION
@@ -42,7 +43,7 @@ class TradingSystem:
         drivers = {entry.name: entry.driver for entry in settings.exchanges}
         self.configuration = Configuration(drivers, observe=self._run.observe)
         self.strategies = {
-            entry.id: Strategy(entry, [self.desks[name] for name in entry.exchanges], self.may_send)
+            entry.id: Strategy(entry, [self.desks[name] for name in entry.exchanges], self.may_send, self._scale)
             for entry in settings.strategies
         }
         for strategy in self.strategies.values():
@@ -103,11 +104,16 @@ class TradingSystem:
 
         Raises ConfigurationError.
         """
-        open_before = self._open_desks()
+        open_before, scale_before = self._open_desks(), self._scale()
         self.configuration.merge(fragment)
         log.warning("configuration changed: %s", ", ".join(fragment))
         open_now = self._open_desks()
-        await self._silence([desk for desk in open_before if desk not in open_now])
+        # What rests there is larger than it may be now.
+        smaller = self._scale() < scale_before
+        await self._silence([desk for desk in open_before if smaller or desk not in open_now])
+
+    def _scale(self) -> Decimal:
+        return self.configuration.scale
 
     def _open_desks(self) -> list[Desk]:
         """The desks that the configuration lets send orders."""

@@ -241,6 +241,7 @@ _FACTS: Mapping[str, Callable[[Mapping[str, Any]], Facts]] = {
     "strategies.stopped": _strategies("stopped"),
     "strategies.started": _strategies("running"),
     "exchange.changed": _fields("exchange", ("trading_system", "name"), ("state",)),
+    "trading_limit.changed": _fields("order limit", ("trading_system",), ("scale_pct",)),
     "latch.changed": _fields("latch", ("host", "scope", "name"), ("state", "agree")),
     "crash.classified": _fields("crash", ("host", "unit"), ("kind", "ended_at")),
     "database.probed": _fields("database", ("host", "dbname"), ("verdict",)),

@@ -23,7 +23,7 @@ from .incident import Incident, Inverse, list_incidents, state_of
 from .intents import register
 
 #: The states that an inverse sets when it opens something again.
-OPENING = frozenset(("enabled", "started", "released", "open"))
+OPENING = frozenset(("enabled", "started", "released", "open", "thawed"))
 #: Modules whose inverses say by their ``state`` which way they go.
 HOST_MODULES = frozenset(("host_isolation", "latch", "service_state"))
 TWO_WAY = frozenset(("exchange", "host_isolation", "killswitch", "latch", "service_state", "strategy"))
@@ -173,6 +173,8 @@ def opened_by(inverse: Inverse) -> tuple[Thing, ...]:
         return tuple(Thing("venue", str(args.get("name")), system) for system in systems)
     if module == "strategy":
         return tuple(Thing("strategy", str(name), system) for system in systems for name in args.get("ids") or ())
+    if module == "trading_limit":
+        return tuple(Thing("order limit", system, system) for system in systems)
     # What acts on a host opens something there, also where the control node is that host.
     on_host = inverse.host not in ("", "localhost") or module in HOST_MODULES
     host = (Thing("host", inverse.host or "localhost"),) if on_host else ()

@@ -41,11 +41,17 @@ class UnitState(NamedTuple):
     unit_file_state: str
     asserted: bool  #: what its last start demanded was so
     unit_files: tuple[str, ...]  #: its own file, then the drop-ins
+    freezer_state: str  #: "" where this systemd cannot freeze
 
     @property
     def running(self) -> bool:
         """Up, with a process of its own; not "activating (auto-restart)", which is a crash loop between two crashes."""
         return (self.active_state, self.sub_state) == ("active", "running") and self.main_pid > 0
+
+    @property
+    def frozen(self) -> bool:
+        """Its processes are there and do nothing, also not end."""
+        return self.freezer_state in ("frozen", "frozen-by-parent")
 
     @property
     def stopped(self) -> bool:
@@ -55,7 +61,7 @@ class UnitState(NamedTuple):
     @property
     def words(self) -> str:
         """As systemctl's "Active:" line has it, with how the process ended where that was no success."""
-        words = f"{self.active_state} ({self.sub_state})"
+        words = f"{self.active_state} ({self.sub_state}{', frozen' if self.frozen else ''})"
         return words if self.result == "success" else f"{words}, Result {self.result}, {self.ending}"
 
     @property
@@ -94,6 +100,13 @@ class Service:
     def kill(self, deadline: Deadline) -> Ran:
         """SIGKILL to every process of it."""
         return self._run(deadline, "kill", "-s", "KILL")
+
+    def freeze(self, deadline: Deadline) -> Ran:
+        """Suspend every process of it, through its cgroup."""
+        return self._run(deadline, "freeze")
+
+    def thaw(self, deadline: Deadline) -> Ran:
+        return self._run(deadline, "thaw")
 
     def reset(self, deadline: Deadline) -> Ran:
         """Forget its failures: a start limit that they have hit would refuse every start."""
@@ -156,6 +169,7 @@ _PROPERTIES = (
     "AssertResult",
     "FragmentPath",
     "DropInPaths",
+    "FreezerState",
 )
 #: What a service always has; the rest may be missing or empty.
 _REQUIRED = _PROPERTIES[:8]
@@ -181,6 +195,7 @@ def _state(name: str, shown: dict[str, str]) -> UnitState:
         unit_file_state=shown.get("UnitFileState", ""),
         asserted=shown.get("AssertResult") != "no",
         unit_files=tuple(f"{shown.get('FragmentPath', '')} {shown.get('DropInPaths', '')}".split()),
+        freezer_state=shown.get("FreezerState", ""),
     )
 
 

@@ -11,7 +11,8 @@ said no; ``code`` is the HTTP status) and ``MalformedReply`` (an answer outside 
 from __future__ import annotations
 
 import json
-from decimal import Decimal
+from collections.abc import Mapping
+from decimal import Decimal, InvalidOperation
 from typing import NamedTuple
 from urllib.parse import quote, urlencode
 
@@ -91,6 +92,13 @@ class Health(NamedTuple):
     version: str
 
 
+class OrderLimit(NamedTuple):
+    """``scale_pct``: the share of their usual size that orders may have; ``etag``: of the configuration with it."""
+
+    scale_pct: Decimal
+    etag: str
+
+
 class TradingSystem:
     """One trading system. ``request_timeout`` bounds each request (s), ``deadline`` all of them."""
 
@@ -160,6 +168,24 @@ class TradingSystem:
             raise MalformedReply(f"{where}: 'key_fingerprint' is no text")
         return told or None
 
+    # The size of its orders -----------------------------------------------------------------------------------------
+
+    def order_limit(self) -> OrderLimit:
+        """What its configuration says now."""
+        response = self._exchanged("GET", "/config")
+        reply = schema.as_object(schema.parse(response.body, "GET /config"), "GET /config")
+        return OrderLimit(_scale_of(reply, "GET /config"), response.headers.get("etag", ""))
+
+    def set_order_limit(self, scale_pct: Decimal, etag: str) -> None:
+        """Raises Rejected with code 412 where the configuration is no longer the one of ``etag``; the fragment is
+        merged, and the reply must show that it holds."""
+        number = int(scale_pct) if scale_pct == int(scale_pct) else float(scale_pct)
+        headers = {"If-Match": etag} if etag else {}
+        response = self._exchanged("PUT", "/config", {"limits": {"scale_pct": number}}, headers)
+        reply = schema.as_object(schema.parse(response.body, "PUT /config"), "PUT /config")
+        if _scale_of(reply, "PUT /config") != scale_pct:
+            raise Rejected(f"its configuration does not show limits.scale_pct {scale_pct:f}")
+
     # What it believes ---------------------------------------------------------------------------------------------
 
     def positions(self) -> list[SystemPosition]:
@@ -210,8 +236,11 @@ class TradingSystem:
         return schema.as_object(self._json(method, path, body), f"{method} {path.partition('?')[0]}")
 
     def _json(self, method: str, path: str, body: Json = None) -> Json:
+        return schema.parse(self._exchanged(method, path, body).body, f"{method} {BASE}{path.partition('?')[0]}")
+
+    def _exchanged(self, method: str, path: str, body: Json = None, more: Mapping[str, str] | None = None) -> Response:
         data = json.dumps(body).encode() if body is not None else None
-        request = Request(method, BASE + path, self._headers, data)
+        request = Request(method, BASE + path, {**self._headers, **(more or {})}, data)
         try:
             response = self._http.send(request)
         except TransportError as error:
@@ -220,11 +249,30 @@ class TradingSystem:
         if not 200 <= response.status < 300:
             words = self._scrub(_its_words(response))
             raise Rejected(f"{request.name}: HTTP {response.status}{words}", code=str(response.status))
-        return schema.parse(response.body, request.name)
+        return response
 
     def _scrub(self, message: str) -> str:
         """Without our token: servers echo what they were sent."""
         return message.replace(self._token, "***") if self._token else message
+
+
+def _scale_of(reply: Row, where: str) -> Decimal:
+    """Of a whole configuration; a trading system whose size nobody can limit has none."""
+    if not isinstance(reply.get("limits"), dict):
+        raise Rejected(f"{where}: its configuration has no limits.scale_pct")
+    given = schema.member(schema.object_at(reply, "limits", where), "scale_pct", where)
+    scale = None if isinstance(given, bool) or not isinstance(given, (int, float, str)) else _number(given)
+    if scale is None or not 0 < scale <= 100:
+        raise MalformedReply(f"{where}: 'scale_pct' is no share above 0 and at most 100")
+    return scale
+
+
+def _number(given: float | str) -> Decimal | None:
+    try:
+        number = Decimal(str(given))
+    except InvalidOperation:
+        return None
+    return number if number.is_finite() else None
 
 
 def _its_words(response: Response) -> str:

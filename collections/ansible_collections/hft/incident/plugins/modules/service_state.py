@@ -2,18 +2,18 @@
 # Copyright: (c) 2026, hft-incident contributors
 # GNU General Public License v3.0+ (see LICENSES/GPL-3.0-or-later.txt or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Start a service and see it stay up, or stop it and see it gone; see DOCUMENTATION."""
+"""Start a service and see it stay up, stop it and see it gone, or freeze it; see DOCUMENTATION."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: service_state
-short_description: Start a service and see it stay up, or stop it and see it gone
+short_description: Start a service and see it stay up, stop it and see it gone, or freeze it
 version_added: 0.2.0
 description:
-  - Starts or stops one systemd service of the host. That C(systemctl) says yes is not taken for proof. A started
-    service must keep running, with the same process, for O(settle) seconds; a stopped one must have no process, and
-    none on its way.
+  - Starts, stops, freezes or thaws one systemd service of the host. That C(systemctl) says yes is not taken for proof.
+    A started service must keep running, with the same process, for O(settle) seconds; a stopped one must have no
+    process, and none on its way.
   - A start that is refused by an assertion of the unit (C(AssertPathExists=!) of the hold file, which module
     M(hft.incident.latch) writes) ends as V(held) and names the file.
   - Close the latch before you stop a trading system. Otherwise C(Restart=) of the unit may be faster than you.
@@ -29,9 +29,13 @@ options:
     description:
       - V(started) resets a start limit that earlier crashes have reached, then starts it. A service that is restarting
         after a crash (C(activating (auto-restart\))) is not started.
-      - V(stopped) stops it, also one that is only about to be restarted.
+      - V(stopped) stops it, also one that is only about to be restarted. One that is frozen needs O(force=true), since
+        systemd would wake it first.
+      - V(frozen) suspends every process of it through its control group (C(systemctl freeze)). It can do nothing then,
+        and nothing is lost, neither its memory nor its connections. A service that is stopped is left alone.
+      - V(thawed) lets a frozen one go on.
     type: str
-    choices: [started, stopped]
+    choices: [started, stopped, frozen, thawed]
     required: true
   force:
     description:
@@ -60,7 +64,7 @@ attributes:
         Whether it stays up, nobody can say.
   diff_mode:
     support: full
-    description: V(running), V(stopped) or systemd's own words, before and after.
+    description: V(running), V(stopped), V(frozen) or systemd's own words, before and after.
   idempotent:
     support: full
     description: A service that runs is not started, and one that is stopped is not stopped, again.
@@ -81,6 +85,11 @@ EXAMPLES = r"""
     state: stopped
     force: true
     require_evidence: true
+
+- name: Hold still what may be an intruder's, with its memory
+  hft.incident.service_state:
+    unit: hft_system.service
+    state: frozen
 
 - name: Start it to look on, without trading
   hft.incident.service_state:
@@ -147,6 +156,11 @@ main_pid:
   returned: when the unit is known
   type: int
   sample: 4711
+freezer_state:
+  description: C(FreezerState); empty where the host's systemd cannot freeze.
+  returned: when the unit is known
+  type: str
+  sample: running
 before:
   description: The same fields as they were before anything was done.
   returned: when the unit is known
@@ -161,6 +175,7 @@ before:
     n_restarts: 2
     main_pid: 0
     unit_file_state: enabled
+    freezer_state: running
 held_by:
   description: The assertions of the unit's files that forbid a start now. Empty with O(state=stopped).
   returned: when the unit is known

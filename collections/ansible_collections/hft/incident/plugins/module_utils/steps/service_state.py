@@ -1,10 +1,11 @@
 # Copyright: (c) 2026, hft-incident contributors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 # SPDX-License-Identifier: Apache-2.0
-"""The module ``service_state``: a service of this host started and seen to stay up, or stopped and seen to be gone.
+"""The module ``service_state``: a service of this host started and seen to stay up, stopped and seen to be gone, or
+frozen where it stands.
 
 Source: runbook section 4 ("Restart"); seed-faults B2 and B3 (start limits, the hold file, an automatic restart that
-races the responder), C4 (a stop that overlaps with the start after it).
+races the responder), C4 (a stop that overlaps with the start after it), A3 (freeze what may still act, do not stop it).
 """
 
 from __future__ import annotations
@@ -22,26 +23,26 @@ ARGUMENT_SPEC: dict[str, Any] = {
     **HOST_TOOLS,
     **REQUIRE_EVIDENCE,
     "unit": {"type": "str", "required": True},
-    "state": {"type": "str", "choices": ["started", "stopped"], "required": True},
+    "state": {"type": "str", "choices": ["started", "stopped", "frozen", "thawed"], "required": True},
     "force": {"type": "bool", "default": False},
     "timeout": {"type": "float", "default": 30.0},
     "settle": {"type": "float", "default": 1.0},
     "undoable": {"type": "bool", "default": True},
 }
-OPPOSITE = {"started": "stopped", "stopped": "started"}
+OPPOSITE = {"started": "stopped", "stopped": "started", "frozen": "thawed", "thawed": "frozen"}
+VERBS = {"started": "start", "stopped": "stop", "frozen": "freeze", "thawed": "thaw"}
 POLL_S = 0.1
 
 
 def run(params: Params, context: Context) -> Result:
-    """Start or stop one service; raises UsageError where there is no such service, before anything is changed."""
+    """Bring one service into that state; raises UsageError where that cannot be, before anything is changed."""
     require_positive(params, "timeout")
     if not params["settle"] >= 0:
         raise UsageError("settle must not be negative")
     service = Service(params["systemctl"], params["unit"])
     before = service.state(Deadline(params["timeout"]))
-    started = params["state"] == "started"
-    _require_usable(service, before, started=started)
-    if before.running if started else before.stopped:
+    _require_usable(service, before, params)
+    if _is_already(before, params["state"]):
         return _described(service, params, before, before, f"{service.name} was {before.words} already")
     if context.check:
         return _predicted(service, params, before)
@@ -49,10 +50,12 @@ def run(params: Params, context: Context) -> Result:
     inverses = context.intend([_inverse(service, params)] if params["undoable"] else [])
     failure: IncidentError | None = None
     try:
-        if started:
+        if params["state"] == "started":
             _start(service, params["timeout"], params["settle"])
-        else:
+        elif params["state"] == "stopped":
             _stop(service, params["timeout"], force=params["force"])
+        else:
+            _freeze(service, params["timeout"], frozen=params["state"] == "frozen")
     except IncidentError as error:
         failure = error
     result = _told(service, params, before)
@@ -62,8 +65,25 @@ def run(params: Params, context: Context) -> Result:
     return result
 
 
-def _require_usable(service: Service, state: UnitState, *, started: bool) -> None:
+def _is_already(state: UnitState, wanted: str) -> bool:
+    """What has no process needs no freezing, and no thawing."""
+    already = {
+        "started": state.running,
+        "stopped": state.stopped,
+        "frozen": state.frozen or state.stopped,
+        "thawed": not state.frozen,
+    }
+    return already[wanted]
+
+
+def _require_usable(service: Service, state: UnitState, params: Params) -> None:
     """A unit whose file was taken away under it still runs, and must be stoppable."""
+    started = params["state"] == "started"
+    if state.frozen and (started or (params["state"] == "stopped" and not params["force"])):
+        way = "thaw it first (state=thawed)" if started else "stop it with force=true, or thaw it first (state=thawed)"
+        raise UsageError(f"{service.name} is frozen, and systemd would wake it for that: {way}")
+    if params["state"] == "frozen" and not state.freezer_state and not state.stopped:
+        raise UsageError(f"{service.name} cannot be frozen: that needs systemd 246 and control groups of version 2")
     if state.load_state == "not-found" and (started or state.stopped or not state.active_state):
         raise UsageError(f"there is no unit {service.name} on this host")
     if started and state.load_state == "masked":
@@ -149,6 +169,25 @@ def _kill(service: Service, deadline: Deadline) -> None:
         raise UnprovenError(f"{service.name} could not be killed: {why}; it is {state.words}, MainPID {state.main_pid}")
 
 
+# Freezing -----------------------------------------------------------------------------------------------------------
+
+
+def _freeze(service: Service, timeout: float, *, frozen: bool) -> None:
+    """Raises UnprovenError where a process may act that should not, or cannot that should."""
+    deadline = Deadline(timeout)
+    ran = service.freeze(deadline) if frozen else service.thaw(deadline)
+    state = service.state(Deadline(LOOK_S))
+    # One that ends in the meantime does nothing any more.
+    while state.frozen is not frozen and not state.stopped and ran.ok and deadline.remaining() > POLL_S:
+        time.sleep(POLL_S)
+        state = service.state(Deadline(LOOK_S))
+    if state.frozen is not frozen and not (frozen and state.stopped):
+        why = "" if ran.ok else f": {ran.complaint}"
+        raise UnprovenError(
+            f"{service.name} is not proven {'frozen' if frozen else 'thawed'}{why}; it is {state.words}"
+        )
+
+
 # What is said -------------------------------------------------------------------------------------------------------
 
 
@@ -177,7 +216,9 @@ def _predicted(service: Service, params: Params, before: UnitState) -> Result:
     if held:
         told["msg"] += f", once {', '.join(held)} is met"
     told["changed"] = True
-    told["diff"]["after"] = {service.name: "running" if started else "stopped"}
+    told["diff"]["after"] = {
+        service.name: {"started": "running", "thawed": "running"}.get(params["state"], params["state"])
+    }
     return told
 
 
@@ -194,6 +235,8 @@ def _described(service: Service, params: Params, before: UnitState, after: UnitS
 
 
 def _word(state: UnitState) -> str:
+    if state.frozen:
+        return "frozen"
     if state.running:
         return "running"
     return "stopped" if state.stopped else f"{state.active_state} ({state.sub_state})"
@@ -208,4 +251,4 @@ def _fields(state: UnitState) -> Result:
 def _inverse(service: Service, params: Params) -> dict[str, Any]:
     state = OPPOSITE[params["state"]]
     args = {"unit": service.name, "state": state, "timeout": params["timeout"], "systemctl": params["systemctl"]}
-    return inverse("service_state", args, f"{'start' if state == 'started' else 'stop'} {service.name}")
+    return inverse("service_state", args, f"{VERBS[state]} {service.name}")
