@@ -27,6 +27,8 @@ COMMANDS = {
     "ack": "say that you have it: nobody else is paged",
     "role": "name or hand over who leads, operates, communicates, writes, talks to the desk",
     "comms": "tell everybody what is due now; --table and --check show and check who is told what, when and how",
+    "key": "put: store an API key that a person made on a venue's website, for the rotation to go on with",
+    "credentials": "the other credentials that a breach touches: who replaces which, ticked on record",
     "report": "the draft of a post-mortem, as Markdown and HTML, every figure with its line of the record",
     "actions": "the action items that people wrote into the report, as issues: JSON or CSV",
     "metrics": "how long it took to detect, contain, restore …: over all incidents, drills apart",
@@ -42,7 +44,7 @@ HELP = f"""usage: hft-incident COMMAND [ARGUMENT …]
 One command per trading incident: the money safe in seconds, the evidence kept, trading resumed only when proven safe.
 
 commands:
-{chr(10).join(f"  {name:<10} {does}" for name, does in COMMANDS.items())}
+{chr(10).join(f"  {name:<11} {does}" for name, does in COMMANDS.items())}
 
 options:
   -h, --help  this text; `hft-incident COMMAND --help` for one command

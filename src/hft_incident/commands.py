@@ -254,6 +254,24 @@ def _role(options: argparse.Namespace) -> int:
     return _done(options, assign(options.incident, options.role, options.person, options.note))
 
 
+def _key(options: argparse.Namespace) -> int:
+    from .key_put import put
+
+    return _done(options, put(options.name, options.inventory, in_use=options.in_use))
+
+
+def _credentials(options: argparse.Namespace) -> int:
+    from .credentials import checklist, tick
+
+    if options.done:
+        return _done(options, tick(options.incident, options.done, options.by))
+    if options.by:
+        raise UsageError("--by says who has done it; name what with --done")
+    found = checklist(options.incident)
+    _done(options, found)
+    return EXIT_CODES["held" if found.open else "done"]
+
+
 def _done(options: argparse.Namespace, done: Any) -> int:
     return _print(done.to_json() if options.json else map(sentences.plain, done.lines()))
 
@@ -507,6 +525,27 @@ def _declare_role(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--note", metavar="TEXT", default="", help="what they have to know; it goes into the record")
 
 
+def _declare_key(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", metavar="put", required=True)
+    put = actions.add_parser(
+        "put",
+        allow_abbrev=False,
+        help="store a key that was made on a venue's website; asked for without echo, or JSON on standard input",
+    )
+    put.add_argument("name", metavar="KEY", help="as hft_api_keys of the inventory names it")
+    put.add_argument("-i", "--inventory", metavar="INVENTORY", help="whose keys and store; default: as `run`")
+    put.add_argument("--in-use", action="store_true", help="it is the one in use, for a store that has none yet")
+    put.add_argument(
+        "--json", action="store_true", default=argparse.SUPPRESS, help="print one JSON object on standard output"
+    )
+
+
+def _declare_credentials(parser: argparse.ArgumentParser) -> None:
+    _declare_incident(parser)
+    parser.add_argument("--done", metavar="CREDENTIAL", help="this one is replaced; it goes into the record")
+    parser.add_argument("--by", metavar="PERSON", help="who has replaced it; default: you, as user@host")
+
+
 def _declare_severity(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", metavar="set|explain", required=True)
     change = actions.add_parser(
@@ -603,6 +642,20 @@ _COMMANDS: Mapping[str, Command] = {
         f"hft-incident role {_INCIDENT} commander alice --note 'venues are clear, waiting for binance'",
         _declare_role,
         _role,
+    ),
+    "key": Command(
+        "Put an API key that a person made on a venue's website into the secret store, for the rotation to verify and\n"
+        "go on with. It is asked for without echo, or read from standard input as JSON: id, secret, passphrase.",
+        "hft-incident key put hft-1/kraken -i /etc/hft-incident/inventory",
+        _declare_key,
+        _key,
+    ),
+    "credentials": Command(
+        "The other credentials that an intruder may have: which are replaced, and whose job the rest is. Exit 4: some\n"
+        "are still to be replaced.",
+        f"hft-incident credentials {_INCIDENT} --done 'database, role hft' --by bob",
+        _declare_credentials,
+        _credentials,
     ),
     "report": Command(
         "The draft of a post-mortem, as Markdown and as one HTML file that needs no network: what the record says,\n"

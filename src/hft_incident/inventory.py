@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import configparser
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
+from ansible_collections.hft.incident.plugins.module_utils import yaml_file
 from ansible_collections.hft.incident.plugins.module_utils.chain import Event
 from ansible_collections.hft.incident.plugins.module_utils.errors import UsageError
 from ansible_collections.hft.incident.plugins.module_utils.settings import Settings
@@ -86,6 +88,23 @@ def plain_file(sources: Sequence[str]) -> str:
     folders = (source if os.path.isdir(source) else os.path.dirname(source) for source in sources)
     places = (os.path.join(folder, venues_file.IN_INVENTORY) for folder in folders)
     return next((place for place in places if os.path.isfile(place)), "")
+
+
+def plain_variable(sources: Sequence[str], name: str) -> Any:
+    """A variable that the first of these inventories has for all hosts, in a plain file; raises UsageError where none
+    has it, or it takes Ansible to know it."""
+    for source in sources:
+        folder = source if os.path.isdir(source) else os.path.dirname(source)
+        places = sorted(Path(folder, "group_vars", "all").glob("*.y*ml")) or [Path(folder, "group_vars", "all.yml")]
+        for place in places:
+            if not place.is_file():
+                continue
+            found = yaml_file.read(str(place))
+            if isinstance(found, Mapping) and name in found:
+                if "{{" in str(found[name]):
+                    raise UsageError(f"{place}: {name} is a template; write it out, so that it can be read by itself")
+                return found[name]
+    raise UsageError(f"no {name} in a file of group_vars/all beside {', '.join(sources)}")
 
 
 def recorded_inventory(events: Sequence[Event], home: Path) -> Sequence[str]:

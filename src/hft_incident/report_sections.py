@@ -16,6 +16,8 @@ from itertools import zip_longest
 from typing import Any
 
 from ansible_collections.hft.incident.plugins.module_utils.chain import Event
+from ansible_collections.hft.incident.plugins.module_utils.credentials import LISTED, ROTATED
+from ansible_collections.hft.incident.plugins.module_utils.credentials import items as credential_items
 
 from . import report_impact, report_notices
 from .metrics import Metrics, items, label, number, rows, word
@@ -25,7 +27,7 @@ from .sentences import plain, sentence
 
 def sections(events: Sequence[Event], metrics: Metrics) -> list[Section]:
     """Everything that the journal says, in the order that a reader asks for it."""
-    return [
+    found = [
         Section("At a glance", (_glance(events), _moments(metrics), _spans(metrics))),
         Section("Severity", (_severity(events),)),
         Section("Impact", report_impact.tables(events, metrics)),
@@ -46,6 +48,9 @@ def sections(events: Sequence[Event], metrics: Metrics) -> list[Section]:
             _told(events, "Who looked at it", ("evidence.accessed",), "Nobody has, as far as the record tells."),
         )),
     ]  # fmt: skip
+    if of(events, *_KEYS, LISTED):  # of a breach only
+        found.append(Section("Keys and credentials", (_told(events, "API keys", _KEYS), _credentials(events))))
+    return found
 
 
 def _glance(events: Sequence[Event]) -> Table:
@@ -224,6 +229,8 @@ _FINDINGS = ("alarm.judged", "venue.diagnosed", "host.measured", "database.probe
              "host.audited", "breach.level_judged", "incident.escalated")  # fmt: skip
 _OVERRIDES = ("run.taken_over", "claims.taken_over", "claims.given_up", "run.stop_requested", "incident.reopened",
               "fire_first.withheld", "run.orphans_ended", "record.refused")  # fmt: skip
+_KEYS = ("api_key.created", "api_key.verified", "api_key.loaded", "api_key.revoked", "api_key.rotated",
+         "api_key.stray_deleted", "api_key.discarded", "api_keys.rotated")  # fmt: skip
 _CLOCKS = ("clock.started", "clock.met", "clock.missed")
 
 
@@ -316,6 +323,24 @@ def _inverses(events: Sequence[Event]) -> Table:
         told[key] = Row((describe, shown(registered.data.get("host")), "undone" if applied else "FAILED", said), lines,
                         "good" if applied else "bad")  # fmt: skip
     return Table("Inverses", ("How to undo", "Host", "Now", "Said"), tuple(told.values()), "No inverse is on record.")
+
+
+def _credentials(events: Sequence[Event]) -> Table:
+    """Each with the line that listed it and the one that says it is replaced."""
+    told = []
+    for item in credential_items(events):
+        lines = [event.seq for event in of(events, LISTED) if any(row.get("name") == item.name
+                 for row in rows(event.data, "items"))][-1:]  # fmt: skip
+        lines += [event.seq for event in of(events, ROTATED) if event.data.get("name") == item.name]
+        cells = (
+            shown(item.name),
+            shown(item.owner),
+            shown(item.how) if item.how else "",
+            shown(item.done_by or "OPEN"),
+        )
+        told.append(Row(cells, tuple(lines), "good" if item.done_by else "bad"))
+    columns = ("Credential", "Owner", "How", "Replaced by")
+    return Table("Other credentials", columns, tuple(told), "No other credentials are on record.")
 
 
 def _evidence(events: Sequence[Event]) -> Table:

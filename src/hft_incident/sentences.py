@@ -359,6 +359,10 @@ SENTENCES: Mapping[str, Sentence] = {
     "api_key.discarded": _key("unfinished key {fingerprint} deleted"),
     "api_keys.rotated": _keys,
     "breach.level_judged": lambda data: f"breach {data['level'].upper()}: {'; '.join(data['because'])}",
+    "credentials.listed": lambda data: (
+        "to be replaced by people: " + ", ".join(f"{item['name']} ({item['owner']})" for item in data["items"])
+    ),
+    "credential.rotated": _says("{name} is replaced, by {by}"),
     "database.probed": _says("database {dbname} at {host}: {verdict}: {reason}"),
     "approval.given": _says("{person} approved {gate}"),
     "gate.passed": lambda data: f"gate {data['gate']} passed: approved by {' and '.join(data['people'])}",

@@ -24,6 +24,7 @@ from ansible_collections.hft.incident.plugins.module_utils.incident import (
 )
 from ansible_collections.hft.incident.plugins.module_utils.run_lock import holder
 
+from .credentials import still_open
 from .notices import ACKNOWLEDGED, deliveries, schedule
 from .roles import holders
 from .sentences import plain, venue_said
@@ -72,6 +73,7 @@ def incident_lines(incident: Incident, state: State) -> list[str]:
         *((f"strategy {name}", now) for name, now in sorted(state.strategies.items())),
         *((f"gate {name}", _gate(waiting)) for name, waiting in sorted(state.gates.items())),
         *(("to undo", inverse.describe) for inverse in state.inverses),
+        *(("credential", told) for told in still_open(events)),
         *(("in the way", f"{claim.incident}, since {claim.since}") for claim in _in_the_way(incident, state)),
         ("go on with", f"hft-incident resume {incident.id}" if state.is_open and owner is None else None),
         ("record", incident.journal.path),

@@ -105,6 +105,7 @@ CASES = {
     "escalation": Case({"within": 3600}, _no_incident),
     "breach_level": Case({}, _no_incident),
     "gate": Case({"gate": "resume_trading"}, _no_incident),
+    "credential_checklist": Case({"credentials": [{"name": "database", "owner": "bob"}]}, _no_incident),
     "undo": Case({}, _no_incident),
     "incident": Case({}, _no_incident),
 }

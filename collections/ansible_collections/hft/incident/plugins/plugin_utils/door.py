@@ -58,6 +58,7 @@ FROM_INVENTORY: Mapping[str, str] = {
     "kernel_modules": "hft_kernel_modules",
     "keys": "hft_api_keys",
     "secret_store": "hft_secret_store",
+    "credentials": "hft_credentials",
     "responders": "hft_responders",
     "forbidden": "hft_isolation_forbidden",
     "external_command": "hft_external_isolation_command",

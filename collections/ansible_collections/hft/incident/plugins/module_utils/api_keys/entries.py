@@ -42,6 +42,16 @@ def key_entries(
     rows: object, venues: Collection[str], trading_systems: Collection[str], source: str = "keys"
 ) -> tuple[KeyEntry, ...]:
     """The checked entries. Raises UsageError naming the entry, what is wrong with it, and what it may be."""
+    entries = rotated_keys(rows, source)
+    for entry in entries:
+        _known(entry.venue, venues, f"{source}: {entry.name}: venue")
+        for name in entry.used_by:
+            _known(name, trading_systems, f"{source}: {entry.name}: used_by")
+    return entries
+
+
+def rotated_keys(rows: object, source: str) -> tuple[KeyEntry, ...]:
+    """Those that are kept in the store, each by itself. Raises UsageError."""
     if not isinstance(rows, (list, tuple)) or not rows:
         raise UsageError(f"{source}: there is no key in it; list them in hft_api_keys of the inventory")
     entries = tuple(
@@ -49,10 +59,6 @@ def key_entries(
     )
     if not entries:
         raise UsageError(f"{source}: none of these keys has a 'slot', which says where the store has it")
-    for entry in entries:
-        _known(entry.venue, venues, f"{source}: {entry.name}: venue")
-        for name in entry.used_by:
-            _known(name, trading_systems, f"{source}: {entry.name}: used_by")
     _refuse_twins([entry.name for entry in entries], f"{source}: the name")
     _refuse_twins([entry.slot for entry in entries], f"{source}: the slot")
     _refuse_twins([label_prefix(entry.name) for entry in entries], f"{source}: two names give the label")

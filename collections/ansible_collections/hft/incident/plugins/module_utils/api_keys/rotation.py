@@ -364,7 +364,7 @@ class Rotation:
         raise UnprovenError("the old key is not revoked: nobody is proven to use the new one")
 
     def _no_key(self, _move: Move) -> None:
-        mend = f"put the one in use there with: hft-incident key put {self._entry.name}"
+        mend = f"put the one in use there with: hft-incident key put {self._entry.name} --in-use"
         raise IncidentError(f"there is no key in {self._entry.slot}: {mend}")
 
     def _delete(self, key_id: str) -> None:
