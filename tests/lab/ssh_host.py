@@ -56,6 +56,7 @@ def ssh_host(folder: Path) -> Iterator[SshHost]:
         "AuthorizedKeysFile": folder / "ops.pub",
         "AuthenticationMethods": "publickey",
         "UsePAM": "no",
+        "Subsystem": "sftp internal-sftp",
         "StrictModes": "no",  # the folder of a test is under one that everybody may write
     }
     (folder / "config").write_text("".join(f"{name} {value}\n" for name, value in settings.items()))

@@ -9,6 +9,7 @@ import hashlib
 import io
 import json
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,9 +18,11 @@ from pathlib import Path
 import pyrage
 import pytest
 
+from ansible_collections.hft.incident.plugins.action import evidence as action
 from ansible_collections.hft.incident.plugins.module_utils import evidence_cipher, evidence_manifest, evidence_signature
 from ansible_collections.hft.incident.plugins.module_utils.errors import HeldError, IncidentError, UsageError
 
+from ..ssh_host import ssh_host
 from .test_evidence_far import CANARY, World
 
 BOTH = pytest.mark.parametrize("connection", ["faraway", "local"])
@@ -221,6 +224,29 @@ def test_nothing_restricted_lies_in_the_clear_and_the_manifest_proves_both(
     assert (again["changed"], again["manifest_sha256"]) == (False, done["manifest_sha256"])
 
 
+@pytest.mark.parametrize("way", ["sftp", "piped"])
+def test_through_a_real_sshd_as_well(
+    world: World, tmp_path: Path, identity: pyrage.x25519.Identity, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    with ssh_host(tmp_path / "ssh") as host:
+        reached = {
+            "ansible_host": "127.0.0.1",
+            "ansible_port": host.port,
+            "ansible_user": host.user,
+            "ansible_ssh_common_args": shlex.join(host.options),
+            "ansible_ssh_transfer_method": way,
+            "ansible_python_interpreter": sys.executable,
+        }
+        (tmp_path / "inventory.json").write_text(json.dumps({"all": {"hosts": {"hft-1": reached}}}))
+        world.args |= {"encrypt_to": [str(identity.to_public())]}
+        done = world.play("ssh")
+    assert done.get("complete") is True, done
+    assert pyrage.decrypt((world.kept / "config/hft.json.age").read_bytes(), [identity]) == world.config.read_bytes()
+    facts = json.loads((world.kept / "manifest.json").read_text())
+    assert abs(facts["clock_offset_s"]) < 60, "one machine has one clock"
+    assert world.verify().returncode == 0
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes root without a password")
 def test_what_another_user_collected_is_encrypted_as_well(world: World, identity: pyrage.x25519.Identity) -> None:
     world.args["encrypt_to"] = [str(identity.to_public())]
@@ -245,6 +271,16 @@ def test_what_was_altered_on_the_way_is_found_and_stays_on_the_host(
     done = world.play(SPOILED="altered")
     assert (done["failed"], done["outcome"]) == (True, "unproven")
     assert list(world.staging.iterdir())
+
+
+def test_what_is_larger_than_the_memory_allows_is_not_brought_into_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(action, "room_in_memory", lambda: 3)
+    fetch = action._Fetch(None, "/there", {}, readable=True)  # type: ignore[arg-type]  # it must not come to that
+    with pytest.raises(ValueError, match="too many to encrypt them in memory"):
+        fetch._encrypted("core/core", "0" * 64, 4, str(tmp_path), lambda *_: None)
+    assert evidence_cipher.room_in_memory() > 0
 
 
 def test_the_hosts_own_manifest_is_kept(world: World, identity: pyrage.x25519.Identity) -> None:

@@ -9,16 +9,18 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ansible_collections.hft.incident.plugins.module_utils import host_volatile
+from ansible_collections.hft.incident.plugins.module_utils import evidence_manifest, host_volatile
 from ansible_collections.hft.incident.plugins.module_utils.deadline import Deadline
 from ansible_collections.hft.incident.plugins.module_utils.steps import evidence
 
@@ -97,6 +99,52 @@ def test_its_connection_is_told_with_both_ends_and_who_holds_them(kept: tuple[Ra
     found = [row for row in rows(kept[1], "sockets") if row.get("remote_port") == intruder.port]
     (row,) = [row for row in found if row["held_by"] and row["held_by"][0]["pid"] == intruder.process.pid]
     assert (row["protocol"], row["state"], row["remote"]) == ("tcp", "established", "127.0.0.1")
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("unshare"), reason="only root makes a network namespace")
+def test_a_socket_in_a_network_of_its_own_is_told_with_who_holds_it(tmp_path: Path) -> None:
+    program = "import socket, sys; s = socket.create_server(('0.0.0.0', 4444)); print(flush=True); sys.stdin.read()"
+    words = ["unshare", "--net", sys.executable, "-c", program]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as hidden:
+        assert hidden.stdout is not None
+        hidden.stdout.readline()
+        theirs = os.readlink(f"/proc/{hidden.pid}/ns/net")
+        keep(tmp_path)
+        hidden.communicate(b"")
+    found = [row for row in rows(tmp_path, "sockets") if row["namespace"] == theirs and row.get("local_port") == 4444]
+    assert [(row["state"], row["held_by"][0]["pid"]) for row in found] == [("listen", hidden.pid)]
+
+
+def test_killed_in_the_middle_it_leaves_no_manifest_and_is_made_anew(tmp_path: Path) -> None:
+    """The collector dies while it copies: by SIGKILL, from within, right before an item in the middle."""
+    program = (
+        "import os, signal, sys\n"
+        "from ansible_collections.hft.incident.plugins.module_utils import proc_net\n"
+        "from ansible_collections.hft.incident.plugins.module_utils.steps import Context, evidence\n"
+        "proc_net.mounts = lambda text: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "params = {name: spec.get('default') for name, spec in evidence.ARGUMENT_SPEC.items()}\n"
+        "from ansible_collections.hft.incident.plugins.module_utils import host_volatile\n"
+        "params |= {'volatile': True, 'dest': sys.argv[1], 'host': 'hft-1', 'systemctl': '/nowhere'}\n"
+        "evidence.run(params, Context(False, lambda *_: None))\n"
+    )
+    path = os.pathsep.join(str(Path(__file__).parents[3] / folder) for folder in ("collections", "src"))
+    done = subprocess.run([sys.executable, "-c", program, str(tmp_path)], env={"PYTHONPATH": path}, check=False)
+    assert done.returncode == -signal.SIGKILL
+    first = tmp_path / "hft-1"
+    before = {path: path.read_bytes() for path in first.rglob("*") if path.is_file()}
+    assert first / "volatile/processes.json" in before
+    assert first / "manifest.sha256" not in before
+    again = keep(tmp_path)
+    assert again["folder"] == str(first / "attempt-2")
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_two_collectors_at_once_share_no_folder(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        both = list(pool.map(lambda _: keep(tmp_path, volatile=False, log_files=[__file__]), range(2)))
+    assert {done["folder"] for done in both} <= {str(tmp_path / "hft-1"), str(tmp_path / "hft-1/attempt-2")}
+    for folder in {done["folder"] for done in both}:
+        assert evidence_manifest.check(folder).intact
 
 
 def test_the_most_volatile_comes_first(kept: tuple[Ran, Path]) -> None:

@@ -20,7 +20,13 @@ from ansible.plugins.action import ActionBase
 
 from ansible_collections.hft.incident.plugins.module_utils import evidence_signature
 from ansible_collections.hft.incident.plugins.module_utils.errors import IncidentError, UnprovenError, UsageError
-from ansible_collections.hft.incident.plugins.module_utils.evidence_cipher import SUFFIX, Sealer, recipients, unnamed
+from ansible_collections.hft.incident.plugins.module_utils.evidence_cipher import (
+    SUFFIX,
+    Sealer,
+    recipients,
+    room_in_memory,
+    unnamed,
+)
 from ansible_collections.hft.incident.plugins.module_utils.evidence_manifest import (
     FACTS,
     MANIFEST,
@@ -173,18 +179,19 @@ class _Fetch:
                 if hashes[name] != sha256:
                     raise ValueError(f"{name}: is not what was put there")
                 continue
-            row |= self._encrypted(name, sha256, folder, seal)
+            row |= self._encrypted(name, sha256, row["size"], folder, seal)
             hashes[row["name"]] = row["sha256"]
         for name, data in ((MANIFEST, manifest), (FACTS, told)):
             hashes[f"{FROM_HOST}/{name}.txt"] = _written(os.path.join(folder, FROM_HOST, f"{name}.txt"), data)
         told_here = {"asked": evidence.plain(asked), "encrypted_to": list(asked.encrypt_to)}
         return write(folder, {**facts, **told_here}, hashes)
 
-    def _encrypted(self, name: str, sha256: str, folder: str, seal: Seal) -> dict[str, Any]:
+    def _encrypted(self, name: str, sha256: str, size: int, folder: str, seal: Seal) -> dict[str, Any]:
         """One item; what the manifest should know of it now."""
+        if size > room_in_memory():
+            raise ValueError(f"{name}: is {size} bytes long, too many to encrypt them in memory; fetch it by hand")
         with self._in_memory(name) as plain:
-            found, size = digest_of(plain)
-            if found != sha256:
+            if digest_of(plain) != (sha256, size):
                 raise ValueError(f"{name}: is not what was put there")
             plain.seek(0)
             path = os.path.join(folder, name + SUFFIX)
@@ -193,7 +200,7 @@ class _Fetch:
                 seal(plain, file)
                 sync(file)
         stored, length = hash_of(path)
-        return {"name": name + SUFFIX, "sha256": stored, "size": length, "plain": {"sha256": found, "size": size}}
+        return {"name": name + SUFFIX, "sha256": stored, "size": length, "plain": {"sha256": sha256, "size": size}}
 
     def _bytes(self, name: str) -> bytes:
         with self._in_memory(name) as file:
