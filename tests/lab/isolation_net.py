@@ -83,7 +83,7 @@ class Net(NamedTuple):
         keys: list[str | Path] = [
             "-F", "none", "-i", self.folder / "ops", "-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes",
             "-o", f"UserKnownHostsFile={self.folder / 'known_hosts'}", "-o", "StrictHostKeyChecking=yes",
-            "-o", "ConnectTimeout=3", "-o", "ServerAliveInterval=2",
+            "-o", "ConnectTimeout=10", "-o", "ServerAliveInterval=5",
         ]  # fmt: skip
         return self.command(node, ["ssh", *keys, f"root@{address or v4('host')}", *argv])
 

@@ -198,6 +198,9 @@ class _Isolating:
         }
 
 
+_TOO_LATE = "the host has opened by itself already"
+
+
 def _confirm(params: Params, asked: Wanted) -> Result:
     """Over a connection that is newer than the rules: that this runs proves the way in. Disarms only where everything
     else holds, too; otherwise says what does not, and leaves the revert armed."""
@@ -206,6 +209,8 @@ def _confirm(params: Params, asked: Wanted) -> Result:
         applied = isolation.applied
         if applied is None or applied.digest != params["confirm"]:
             return _not_confirmed([], ["another responder has isolated it differently meanwhile"], applied)
+        if not applied.confirmed and not isolation.armed:
+            return _not_confirmed([], [_TOO_LATE], None)
         inner = loopback(params["probe_timeout"])
         probes = reach(asked.forbidden, params["probe_timeout"])
         problems = [f"loopback does not work ({inner})"] if inner else []
@@ -215,7 +220,7 @@ def _confirm(params: Params, asked: Wanted) -> Result:
             return _not_confirmed(shown, problems, applied)
         _found, left = Connections(applied.kept, deadline).destroy(params["kill_processes"])
         if not applied.confirmed and applied.revert not in isolation.disarm():
-            return _not_confirmed(shown, ["the automatic revert came first"], applied)
+            return _not_confirmed(shown, [_TOO_LATE], None)
         if nftables.listing(params["table"], deadline) != applied.listing:
             return _not_confirmed(shown, ["the rules in force are not those that were applied"], None)
         isolation.note(applied._replace(confirmed=True, reverts_at=""))
