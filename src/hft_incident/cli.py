@@ -26,6 +26,7 @@ COMMANDS = {
     "severity": "set: raise or lower an incident's; explain: which rule decided, and why",
     "ack": "say that you have it: nobody else is paged",
     "role": "name or hand over who leads, operates, communicates, writes, talks to the desk",
+    "clocks": "by when regulators have to be notified; --met NAME: somebody has",
     "comms": "tell everybody what is due now; --table and --check show and check who is told what, when and how",
     "key": "put: store an API key that a person made on a venue's website, for the rotation to go on with",
     "credentials": "the other credentials that a breach touches: who replaces which, ticked on record",

@@ -248,6 +248,19 @@ def _evidence(options: argparse.Namespace) -> int:
     return 0 if options.to == evidence_access.STANDARD_OUTPUT else _done(options, done)
 
 
+def _clocks(options: argparse.Namespace) -> int:
+    from .clocks import clocks, end
+
+    name, state = (options.met, "met") if options.met else (options.stop, "stopped")
+    if not name:
+        if options.by or options.reference:
+            raise UsageError("--by and --reference belong to --met NAME or --stop NAME")
+        return _done(options, clocks(options.incident))
+    if not options.incident:
+        raise UsageError("say of which incident: hft-incident clocks INC --met NAME --by PERSON")
+    return _done(options, end(options.incident, name, state, options.by or "", options.reference))
+
+
 def _role(options: argparse.Namespace) -> int:
     from .roles import assign
 
@@ -516,6 +529,15 @@ def _declare_ack(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--by", metavar="NAME", help="who has it; default: you, as user@host")
 
 
+def _declare_clocks(parser: argparse.ArgumentParser) -> None:
+    _declare_status(parser)
+    ends = parser.add_mutually_exclusive_group()
+    ends.add_argument("--met", metavar="NAME", help="this clock was met: the notification was sent")
+    ends.add_argument("--stop", metavar="NAME", help="this clock does not apply; --reference says why")
+    parser.add_argument("--by", metavar="PERSON", help="who did it, or says so")
+    parser.add_argument("--reference", metavar="TEXT", default="", help="the receipt, or why it does not apply")
+
+
 def _declare_role(parser: argparse.ArgumentParser) -> None:
     from .roles import ROLES
 
@@ -636,6 +658,14 @@ _COMMANDS: Mapping[str, Command] = {
     ),
     "ack": Command(
         "Say that you have it: nobody else is paged.", f"hft-incident ack {_INCIDENT} --by alice", _declare_ack, _ack
+    ),
+    "clocks": Command(
+        "By when regulators and others have to be notified, of one incident, or what runs of all: how much time is\n"
+        "left, whose it is, what has run out. --met NAME takes a person's word that it was done; nothing is\n"
+        "sent.",
+        f"hft-incident clocks {_INCIDENT} --met dora_initial --by erin --reference 'receipt 4711'",
+        _declare_clocks,
+        _clocks,
     ),
     "role": Command(
         "Who leads, operates, communicates, writes, talks to the desk: name somebody, or hand over, on record.",

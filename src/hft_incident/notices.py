@@ -14,9 +14,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from itertools import zip_longest
 from typing import Any, Literal, NamedTuple
 
 from ansible_collections.hft.incident.plugins.module_utils.chain import Event
+from ansible_collections.hft.incident.plugins.module_utils.regulatory_clocks import (
+    MET,
+    STARTED,
+    STOPPED,
+    ClockState,
+    clocks_of,
+)
 
 from .comms.plan import Plan, plan_of
 from .comms.policy import Row
@@ -29,7 +37,7 @@ MOST = 10_000
 #: Closed as one of these, nothing has happened that somebody had to know.
 _NOTHING = ("refused", "rehearsed")
 
-Kind = Literal["first", "update", "severity", "contained", "restored", "resolved", "reopened", "page"]
+Kind = Literal["first", "update", "severity", "contained", "restored", "resolved", "reopened", "page", "clock"]
 
 
 class Notice(NamedTuple):
@@ -74,7 +82,8 @@ def schedule(events: Sequence[Event], now: datetime) -> list[Notice]:
     if plan is None or not turns or _is_nothing(events):
         return []
     found = [notice for audience in plan.audiences() for notice in _Walk(plan, audience).through(turns, now)]
-    return sorted([*found, *_pages(plan, turns, now)], key=lambda notice: (notice.due_at, notice.id))
+    found += [*_pages(plan, turns, now), *_clocks(plan, turns, events, now)]
+    return sorted(found, key=lambda notice: (notice.due_at, notice.id))
 
 
 def next_due(events: Sequence[Event], now: datetime, horizon: timedelta) -> datetime | None:
@@ -267,6 +276,43 @@ def _pages(plan: Plan, turns: Sequence[Turn], now: datetime) -> Iterator[Notice]
                 break
             reached, last = reached + 1, due
             yield page("page", ladder.people[reached - 1], due, line)
+
+
+#: The owner of a clock that runs out hears of it when this part of its time is left, and again when none is.
+CLOCK_WARNING = 0.25
+#: Told besides the owner, where the plan has them.
+CLOCK_AUDIENCES = ("legal", "security")
+
+
+def _clocks(plan: Plan, turns: Sequence[Turn], events: Sequence[Event], now: datetime) -> Iterator[Notice]:
+    """Before a regulatory clock runs out, and when it has. Its time is the regulator's, which no drill shortens."""
+    told: Counter[str] = Counter()
+    said = [number for number, event in enumerate(events, 1) if event.kind in (STARTED, MET, STOPPED)]
+    for number, following in zip_longest(said, said[1:]):
+        start, end = instant(events[number - 1].at), instant(events[following - 1].at) if following else None
+        for clock in clocks_of(events[:number]):
+            if start is None or clock.due_at is None or not clock.runs:
+                continue
+            warned = clock.due_at - (clock.due_at - clock.started_at) * CLOCK_WARNING
+            if clock.line == events[number - 1].seq:  # the time for a warning may have passed already
+                warned = max(warned, start)
+            for at in dict.fromkeys((warned, clock.due_at)):
+                # Between two lines about clocks, what the earlier one says holds.
+                if start <= at <= now and (end is None or at < end):
+                    told[clock.name] += 1
+                    yield from _of_clock(plan, turns, clock, at, told[clock.name])
+
+
+def _of_clock(plan: Plan, turns: Sequence[Turn], clock: ClockState, at: datetime, count: int) -> Iterator[Notice]:
+    severity = 4
+    for turn in turns:
+        if turn.at <= at and turn.kind in ("opened", "severity"):
+            severity = _level(turn.value, severity)
+    for audience in dict.fromkeys((clock.owner, *CLOCK_AUDIENCES)):
+        row = plan.row(severity, audience)
+        if row:
+            name = f"{audience}.clock.{clock.name}.{count}"
+            yield Notice(name, audience, "clock", severity, at, row.channels, None, row.wording, clock.line)
 
 
 def _judged_at(plan: Plan, turns: Sequence[Turn]) -> datetime:

@@ -18,9 +18,11 @@ from typing import Any
 from ansible_collections.hft.incident.plugins.module_utils.chain import Event
 from ansible_collections.hft.incident.plugins.module_utils.credentials import LISTED, ROTATED
 from ansible_collections.hft.incident.plugins.module_utils.credentials import items as credential_items
+from ansible_collections.hft.incident.plugins.module_utils.redaction import iso_utc
+from ansible_collections.hft.incident.plugins.module_utils.regulatory_clocks import clocks_of
 
 from . import report_impact, report_notices
-from .metrics import Metrics, items, label, number, rows, word
+from .metrics import Metrics, instant, items, label, number, rows, word
 from .report_tables import NOT_KNOWN, Row, Section, Table, of, seconds, shown, since
 from .sentences import plain, sentence
 
@@ -41,7 +43,8 @@ def sections(events: Sequence[Event], metrics: Metrics) -> list[Section]:
         Section("Steps", (_steps(events), _notable_steps(events), _inverses(events))),
         Section("Communication", (
             *report_notices.tables(events),
-            _told(events, "Regulatory clocks", _CLOCKS, "No regulatory clock is on record."),
+            _clocks(events),
+            _told(events, "What was said of the clocks", _CLOCKS),
         )),
         Section("Evidence", (
             _evidence(events),
@@ -231,7 +234,21 @@ _OVERRIDES = ("run.taken_over", "claims.taken_over", "claims.given_up", "run.sto
               "fire_first.withheld", "run.orphans_ended", "record.refused")  # fmt: skip
 _KEYS = ("api_key.created", "api_key.verified", "api_key.loaded", "api_key.revoked", "api_key.rotated",
          "api_key.stray_deleted", "api_key.discarded", "api_keys.rotated")  # fmt: skip
-_CLOCKS = ("clock.started", "clock.met", "clock.missed")
+_CLOCKS = ("clock.started", "clock.met", "clock.stopped")
+
+
+def _clocks(events: Sequence[Event]) -> Table:
+    """Each as it stands, judged at the record's last line: a report says the same whenever it is made."""
+    last = instant(events[-1].at) if events else None
+    told = []
+    for clock in clocks_of(events):
+        late = last is not None and clock.overdue(last)
+        state = "does not apply" if clock.stopped else "met" if clock.met_at else "not met"
+        cells = (clock.name, clock.owner, iso_utc(clock.due_at) if clock.due_at else NOT_KNOWN,
+                 f"{state}{', TOO LATE' if late else ''}", clock.by, clock.reference)  # fmt: skip
+        told.append(Row(tuple(map(shown, cells)), (clock.line,), "bad" if late else ""))
+    columns = ("Clock", "Owner", "Due (UTC)", "State", "By", "Reference")
+    return Table("Regulatory clocks", columns, tuple(told), "No regulatory clock is on record.")
 
 
 def _told(events: Sequence[Event], title: str, kinds: Sequence[str], missing: str = "Nothing is on record.") -> Table:

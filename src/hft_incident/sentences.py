@@ -363,6 +363,15 @@ SENTENCES: Mapping[str, Sentence] = {
         "to be replaced by people: " + ", ".join(f"{item['name']} ({item['owner']})" for item in data["items"])
     ),
     "credential.rotated": _says("{name} is replaced, by {by}"),
+    "clock.started": lambda data: (
+        f"clock {data['clock']} runs from {data['from']}: "
+        + (f"due {data['due_at']}" if data.get("due_at") else "due later")
+        + f", owner {data['owner']}"
+    ),
+    "clock.met": lambda data: (
+        f"clock {data['clock']} met by {data['by']}" + (f": {data['reference']}" if data.get("reference") else "")
+    ),
+    "clock.stopped": _says("clock {clock} does not apply, says {by}: {reference}"),
     "database.probed": _says("database {dbname} at {host}: {verdict}: {reason}"),
     "approval.given": _says("{person} approved {gate}"),
     "gate.passed": lambda data: f"gate {data['gate']} passed: approved by {' and '.join(data['people'])}",

@@ -22,7 +22,9 @@ from ansible_collections.hft.incident.plugins.module_utils.incident import (
     list_incidents,
     state_of,
 )
+from ansible_collections.hft.incident.plugins.module_utils.regulatory_clocks import clocks_of
 from ansible_collections.hft.incident.plugins.module_utils.run_lock import holder
+from ansible_collections.hft.incident.plugins.module_utils.steps.regulatory_clock import sentence, shown
 
 from .credentials import still_open
 from .notices import ACKNOWLEDGED, deliveries, schedule
@@ -65,6 +67,7 @@ def incident_lines(incident: Incident, state: State) -> list[str]:
         *((role.replace("_", " "), f"{held.person}, since {held.at}") for role, held in holders(events).items()),
         ("people told by", _follower(incident)),
         *(("not told yet", notice) for notice in _untold(events)),
+        *(("clock", sentence(clock, datetime.now(UTC))) for clock in clocks_of(events)),
         ("check mode", "yes" if state.check else None),
         *(
             (f"venue {name}", venue_said(venue.verdict, venue.open_after))
@@ -148,6 +151,7 @@ def _payload(incident: Incident, state: State) -> dict[str, Any]:
         "venues": {name: venue._asdict() for name, venue in state.venues.items()},
         "inverses": [inverse._asdict() for inverse in state.inverses],
         "gates": {name: waiting._asdict() for name, waiting in state.gates.items()},
+        "clocks": [shown(clock, datetime.now(UTC)) for clock in clocks_of(incident.journal.events())],
         "worked_on_by": owner._asdict() if owner else None,
         "in_the_way": [
             {**claim._asdict(), "things": [thing._asdict() for thing in claim.things]}

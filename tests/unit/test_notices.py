@@ -283,3 +283,40 @@ def test_a_worse_severity_is_never_told_later() -> None:
             better = {n.audience: n.due_at for n in schedule(life(judged(), kind=kind, severity=severity),
                       T0 + timedelta(hours=5)) if n.kind == "first"}  # fmt: skip
             assert all(worse[name] <= at for name, at in better.items() if name in worse)
+
+
+def clock(at: float, due: float, name: str = "dora_initial", owner: str = "legal") -> Happening:
+    data = {"clock": name, "from": "classification", "due_s": 14400, "owner": owner}
+    return at, "clock.started", {**data, "due_at": iso_utc(T0 + timedelta(seconds=due))}
+
+
+def clocks_told(events: Sequence[Event], until: float = 200_000) -> list[tuple[float, str]]:
+    return [(at, name) for at, name in due(events, until) if ".clock." in name]
+
+
+def test_a_clock_is_told_of_before_it_runs_out_and_when_it_has() -> None:
+    events = life(judged(), clock(0, 14400), kind="security_breach")
+    names = [(10800, "legal.clock.dora_initial.1"), (10800, "security.clock.dora_initial.1"),
+             (14400, "legal.clock.dora_initial.2"), (14400, "security.clock.dora_initial.2")]  # fmt: skip
+    assert clocks_told(events) == names
+    assert clocks_told(events, 10799) == []
+    # Nothing that comes later moves what was due before.
+    assert clocks_told([*events, *life(judged(), clock(0, 14400), clock(99_999, 199_999, "gdpr"))[-1:]])[:4] == names
+
+
+def test_a_clock_that_was_met_or_moved_is_told_of_no_more() -> None:
+    met = (12_000.0, "clock.met", {"clock": "dora_initial", "by": "erin"})
+    told = clocks_told(life(judged(), clock(0, 14400), met, kind="security_breach"))
+    assert {at for at, _name in told} == {10800}
+    moved = clocks_told(life(judged(), clock(0, 86400), clock(1000, 15400), kind="security_breach"))
+    assert [at for at, name in moved if name.startswith("legal.")] == [15400 - 15400 * 0.25, 15400]
+
+
+def test_a_clock_with_no_time_left_for_a_warning_is_told_of_at_once() -> None:
+    told = clocks_told(life(judged(), clock(0, 86400), clock(50_000, 51_000), kind="security_breach"))
+    assert [at for at, name in told if name.startswith("legal.")] == [50_000, 51_000]
+
+
+def test_a_drill_shortens_no_regulators_clock() -> None:
+    told = clocks_told(life(judged(), clock(0, 14400), kind="security_breach", scale=60), 20_000)
+    assert {at for at, _name in told} == {10800, 14400}

@@ -26,6 +26,7 @@ _HEADLINES: Mapping[str, str] = {
     "resolved": "is over",
     "reopened": "is open again",
     "page": "is in nobody's hands yet",
+    "clock": "has a clock that runs out: hft-incident clocks",
 }
 #: What customers read: what is so, and nothing about us.
 _PUBLIC: Mapping[str, str] = {

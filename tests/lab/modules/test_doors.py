@@ -103,6 +103,7 @@ CASES = {
     ),
     "alarm": Case({"real": True, "because": "it is down"}, _no_incident),
     "escalation": Case({"within": 3600}, _no_incident),
+    "regulatory_clock": Case({"state": "started"}, _no_incident),
     "breach_level": Case({}, _no_incident),
     "gate": Case({"gate": "resume_trading"}, _no_incident),
     "credential_checklist": Case({"credentials": [{"name": "database", "owner": "bob"}]}, _no_incident),

@@ -56,6 +56,7 @@ FROM_INVENTORY: Mapping[str, str] = {
     "known_networks": "hft_known_networks",
     "package_baseline": "hft_package_baseline",
     "kernel_modules": "hft_kernel_modules",
+    "clocks": "hft_regulatory_clocks",
     "keys": "hft_api_keys",
     "secret_store": "hft_secret_store",
     "credentials": "hft_credentials",
