@@ -6,14 +6,17 @@
 from __future__ import annotations
 
 import hmac
+import time
 from collections.abc import Mapping
 from typing import ClassVar
 
 from .. import signatures
 from .dialect import Dialect, Incoming, Json, Route, instrument, plain
 from .exchange import Execution, Key, Order, Refusal
+from .treasury import Address, Withdrawal
 
 MAX_RECV_WINDOW_MS = 60_000
+NINETY_DAYS_MS = 90 * 86_400_000
 MARGIN_PREFIX, ISOLATED_PREFIX = "M:", "I:"  # the lab's own symbols for one pair on several lines
 
 #: reason → (HTTP status, code, message) as the venue's error list has them.
@@ -92,6 +95,10 @@ class Binance(BinanceApi):
             ("GET", "/api/v3/account"): Route("balances", self.account),
             ("GET", "/sapi/v1/margin/account"): Route("positions", self.margin_account),
             ("GET", "/api/v3/myTrades"): Route("fills", self.trades),
+            ("GET", "/sapi/v1/account/apiRestrictions"): Route("own_key", self.api_restrictions),
+            ("GET", "/sapi/v1/capital/withdraw/history"): Route("withdrawals", self.withdrawals),
+            ("POST", "/sapi/v1/capital/withdraw/apply"): Route("withdraw", self.withdraw, "withdraw"),
+            ("GET", "/sapi/v1/capital/withdraw/address/list"): Route("addresses", self.addresses),
         }
 
     def system_status(self, _request: Incoming) -> Json:
@@ -160,6 +167,47 @@ class Binance(BinanceApi):
         symbol, since = request.text("symbol"), request.integer("startTime", 0)
         return [trade_row(e) for e in self.exchange.executions_since(since) if e.order.symbol == symbol][:1000]
 
+    # Account ------------------------------------------------------------------------------------------------------
+
+    def api_restrictions(self, _request: Incoming) -> Json:
+        key = self.acting_key()
+        return {
+            "ipRestrict": bool(key.ips),
+            "createTime": key.created_ms,
+            "enableReading": "read" in key.permissions,
+            "enableWithdrawals": "withdraw" in key.permissions,
+            "enableInternalTransfer": "transfer" in key.permissions,
+            "enableMargin": "trade" in key.permissions,
+            "enableFutures": "trade" in key.permissions,
+            "permitsUniversalTransfer": "transfer" in key.permissions,
+            "enableVanillaOptions": False,
+            "enableFixApiTrade": False,
+            "enableFixReadOnly": False,
+            "enableSpotAndMarginTrading": "trade" in key.permissions,
+            "enablePortfolioMarginTrading": False,
+        }
+
+    def withdrawals(self, request: Incoming) -> Json:
+        """The newest first; 90 days at most, by whole seconds."""
+        since, until = request.integer("startTime", 0), request.integer("endTime", 2**62)
+        if "startTime" in request.params and until - since >= NINETY_DAYS_MS:
+            raise Refusal("bad_request")
+        found = [w for w in self.exchange.treasury.withdrawals(since // 1000 * 1000) if w.at_ms <= until]
+        offset, limit = request.integer("offset", 0), request.integer("limit", 1000)
+        return [withdrawal_row(w) for w in list(reversed(found))[offset : offset + limit]]
+
+    def withdraw(self, request: Incoming) -> Json:
+        try:
+            withdrawal = self.exchange.treasury.withdraw(
+                request.text("coin"), request.decimal("amount"), request.text("address"), key=self.exchange.acting
+            )
+        except ValueError as error:
+            raise Refusal("bad_request", str(error)) from None
+        return {"id": str(withdrawal.id)}
+
+    def addresses(self, _request: Incoming) -> Json:
+        return [address_row(address) for address in self.exchange.treasury.addresses]
+
     def _cancel_symbol(self, symbol: str, line: str) -> Json:
         if symbol not in self.exchange.instruments:
             raise Refusal("unknown_symbol")
@@ -203,4 +251,32 @@ def trade_row(execution: Execution) -> Json:
         "time": execution.at_ms,
         "isBuyer": execution.order.side == "buy",
         "isMaker": True,
+    }
+
+
+def withdrawal_row(withdrawal: Withdrawal) -> Json:
+    return {
+        "id": str(withdrawal.id),
+        "amount": plain(withdrawal.amount),
+        "transactionFee": "0",
+        "coin": withdrawal.asset,
+        "status": {"pending": 2, "done": 6, "cancelled": 1}[withdrawal.state],
+        "address": withdrawal.address,
+        "txId": "0xdead" if withdrawal.state == "done" else "",
+        "applyTime": time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(withdrawal.at_ms / 1000)),
+        "network": "ETH",
+        "transferType": 0,
+    }
+
+
+def address_row(address: Address) -> Json:
+    return {
+        "address": address.address,
+        "addressTag": "",
+        "coin": address.asset,
+        "name": address.label,
+        "network": "ETH",
+        "origin": "",
+        "originType": "others",
+        "whiteStatus": address.trusted,
     }

@@ -16,6 +16,7 @@ from typing import ClassVar
 from .. import signatures
 from .dialect import Dialect, Incoming, Json, Route, instrument, plain
 from .exchange import Exchange, Execution, Instrument, Key, Order, Refusal, Side
+from .treasury import Address, Withdrawal
 
 MARGIN_PREFIX = "M:"  # the lab's own symbol for a pair's margin line
 LEVERAGE = "3"
@@ -23,6 +24,12 @@ FILLS_PER_PAGE = 50
 #: Pairs have two names: requests may use either, orders and charts show the short one, trades the long one.
 LONG_NAMES = {"XBTUSD": "XXBTZUSD", "ETHUSD": "XETHZUSD", "SOLUSD": "SOLUSD"}
 SHORT_NAMES = {long: short for short, long in LONG_NAMES.items()}
+#: Our words → the venue's.
+RIGHTS = {
+    "read": ("query-funds", "query-open-trades", "query-closed-trades", "query-ledger"),
+    "trade": ("modify-trades", "close-trades"),
+    "withdraw": ("withdraw-funds",),
+}
 CONDITIONAL_TYPES = (
     "stop-loss",
     "take-profit",
@@ -42,6 +49,7 @@ ERRORS = {
     "rate_limit": "EAPI:Rate limit exceeded",
     "unknown_symbol": "EQuery:Unknown asset pair",
     "unknown_order": "EOrder:Unknown order",
+    "unknown_withdrawal": "EFunding:Unknown reference id",
     "bad_request": "EGeneral:Invalid arguments",
     "maintenance": "EService:Unavailable",
 }
@@ -75,6 +83,11 @@ class Kraken(Dialect):
             ("POST", "/0/private/BalanceEx"): Route("balances", self.balance),
             ("POST", "/0/private/OpenPositions"): Route("positions", self.open_positions),
             ("POST", "/0/private/TradesHistory"): Route("fills", self.trades_history),
+            ("POST", "/0/private/GetApiKeyInfo"): Route("own_key", self.key_info),
+            ("POST", "/0/private/WithdrawStatus"): Route("withdrawals", self.withdraw_status),
+            ("POST", "/0/private/Withdraw"): Route("withdraw", self.withdraw, "withdraw"),
+            ("POST", "/0/private/WithdrawCancel"): Route("cancel_withdrawal", self.withdraw_cancel, "withdraw"),
+            ("POST", "/0/private/WithdrawAddresses"): Route("addresses", self.withdraw_addresses, "withdraw"),
         }
 
     def authenticate(self, request: Incoming) -> Key:
@@ -230,6 +243,66 @@ class Kraken(Dialect):
         page = found[offset : offset + FILLS_PER_PAGE]
         return success({"trades": {txid("T", e.id): trade_row(e) for e in page}, "count": len(found)})
 
+    # Keys and money -----------------------------------------------------------------------------------------------
+
+    def key_info(self, _request: Incoming) -> Json:
+        key = self.acting_key()
+        return success(
+            {
+                "apiKeyName": key.label,
+                "apiKey": key.id,
+                "nonce": str(key.last_nonce),
+                "nonceWindow": 0,
+                "permissions": [word for ours, words in RIGHTS.items() if ours in key.permissions for word in words],
+                "iban": "AA88 N84G WOAK NMOI",
+                "validUntil": "0",
+                "queryFrom": "0",
+                "queryTo": "0",
+                "createdTime": str(key.created_ms // 1000),
+                "modifiedTime": str(key.created_ms // 1000),
+                "ipAllowlist": list(key.ips),
+                "lastUsed": str(self.exchange.now_ms() // 1000),
+            }
+        )
+
+    def withdraw_status(self, request: Incoming) -> Json:
+        """The newest first; the cursor is where the next page starts."""
+        since = int(request.decimal("start") * 1000) if "start" in request.params else 0
+        found = list(reversed(self.exchange.treasury.withdrawals(since)))
+        cursor = request.text("cursor", "false")
+        if cursor == "false":
+            return success([withdrawal_row(withdrawal) for withdrawal in found])
+        start, limit = int(cursor) if cursor.isdigit() else 0, request.integer("limit", 50)
+        rows = [withdrawal_row(withdrawal) for withdrawal in found[start : start + limit]]
+        more = str(start + limit) if len(found) > start + limit else None
+        return success({"withdrawals": rows, "next_cursor": more})
+
+    def withdraw(self, request: Incoming) -> Json:
+        """To an address of the book, by its label."""
+        book = {address.label: address for address in self.exchange.treasury.addresses}
+        if request.text("key") not in book:
+            raise Refusal("bad_request")
+        try:
+            withdrawal = self.exchange.treasury.withdraw(
+                request.text("asset"),
+                request.decimal("amount"),
+                book[request.text("key")].address,
+                key=self.exchange.acting,
+            )
+        except ValueError as error:
+            raise Refusal("bad_request", str(error)) from None
+        return success({"refid": refid(withdrawal)})
+
+    def withdraw_cancel(self, request: Incoming) -> Json:
+        wanted = (request.text("refid"), request.text("asset"))
+        found = next((w for w in self.exchange.treasury.withdrawals() if (refid(w), w.asset) == wanted), None)
+        if found is None or not self.exchange.cancel_withdrawal(found.id):
+            raise Refusal("unknown_withdrawal")
+        return success(True)
+
+    def withdraw_addresses(self, _request: Incoming) -> Json:
+        return success([address_row(address) for address in self.exchange.treasury.addresses])
+
 
 def success(result: Json) -> Json:
     return {"error": [], "result": result}
@@ -324,4 +397,36 @@ def trade_row(execution: Execution) -> Json:
         "misc": "",
         "trade_id": execution.id,
         "maker": True,
+    }
+
+
+def refid(withdrawal: Withdrawal) -> str:
+    return f"FTQcuak-V6Za8q-{withdrawal.id}"
+
+
+def withdrawal_row(withdrawal: Withdrawal) -> Json:
+    return {
+        "method": "Ether",
+        "aclass": "currency",
+        "asset": withdrawal.asset,
+        "refid": refid(withdrawal),
+        "txid": "0xdead" if withdrawal.state == "done" else None,
+        "info": withdrawal.address,
+        "amount": f"{withdrawal.amount:.8f}",
+        "fee": "0.00000000",
+        "time": withdrawal.at_ms // 1000,
+        "status": {"pending": "Pending", "done": "Success", "cancelled": "Failure"}[withdrawal.state],
+        **({"status-prop": "canceled"} if withdrawal.state == "cancelled" else {}),
+        "key": "",
+        "network": "Ethereum",
+    }
+
+
+def address_row(address: Address) -> Json:
+    return {
+        "address": address.address,
+        "asset": address.asset,
+        "method": "Ether",
+        "key": address.label,
+        "verified": address.trusted,
     }

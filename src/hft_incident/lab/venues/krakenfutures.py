@@ -18,7 +18,7 @@ from .. import signatures
 from .dialect import Dialect, Incoming, Json, Route, instrument
 from .exchange import Execution, Instrument, Key, Order, Refusal, Side
 
-API = "/derivatives/api/v3"
+API, KEY_CHECK = "/derivatives/api/v3", "/api/auth/v1/api-keys/v3/check"
 FILLS_PER_PAGE = 100
 PLAIN_TYPES, CONDITIONAL_TYPES = ("lmt", "post"), ("stp", "take_profit")
 SIDES: dict[str, Side] = {"buy": "buy", "sell": "sell"}
@@ -60,6 +60,7 @@ class KrakenFutures(Dialect):
             ("GET", f"{API}/openpositions"): Route("positions", self.open_positions),
             ("GET", f"{API}/accounts"): Route("balances", self.accounts),
             ("GET", f"{API}/fills"): Route("fills", self.fills),
+            ("GET", KEY_CHECK): Route("own_key", self.check_key),
         }
 
     def authenticate(self, request: Incoming) -> Key:
@@ -87,6 +88,24 @@ class KrakenFutures(Dialect):
 
     def new_secret(self) -> str:
         return base64.b64encode(secrets.token_bytes(64)).decode()  # they sign with the decoded bytes
+
+    def check_key(self, _request: Incoming) -> Json:
+        """This service has no envelope."""
+        key = self.acting_key()
+        level = "FULL_ACCESS" if "trade" in key.permissions else "READ_ONLY"
+        blocks = [f"{ip}/32" for ip in key.ips]
+        return {
+            "apiKey": key.id,
+            "accountUid": "3c90c3cc-0d44-4b50-8888-8dd25736052a",
+            "iiban": "AA08 N84G CPAR UN7A",
+            "createdAt": iso(key.created_ms),
+            "permissions": {
+                "general": level,
+                "transfer": "FULL_ACCESS" if "transfer" in key.permissions else "NO_ACCESS",
+            },
+            "allowedCidrBlock": blocks[0] if blocks else None,
+            "allowedCidrBlocks": blocks,
+        }
 
     # Public -------------------------------------------------------------------------------------------------------
 

@@ -47,6 +47,10 @@ FILLS_PER_PAGE = 100
 MAX_FILL_PAGES = 400
 
 
+#: Who this key is and what it may do; asked by ``accounts.krakenfutures``.
+KEY_CHECK = Call("GET", "/api/auth/v1/api-keys/v3/check")
+
+
 class KrakenFutures(Venue):
     driver = "krakenfutures"
     default_origin = "https://futures.kraken.com"
@@ -77,7 +81,8 @@ class KrakenFutures(Venue):
 
     def read(self, call: Call, status: int, payload: Json) -> Json:
         reply = schema.as_object(payload, call.name)
-        if reply.get("result") == "success":
+        # The authentication service has no envelope, and no codes: its HTTP status has to do.
+        if reply.get("result") == "success" or (call.path == KEY_CHECK.path and "result" not in reply):
             return reply
         error = _error_text(reply)
         if not error:

@@ -18,12 +18,16 @@ from .api import Account
 
 if TYPE_CHECKING:
     # Never run: Ansible ships to a host the files that it sees imported, and below they are imported by name only.
-    from . import bybit, deribit, okx  # noqa: F401  # as said
+    from . import binance, binanceusdm, bybit, deribit, kraken, krakenfutures, okx  # noqa: F401  # as said
 
 #: Driver name → where its class lives.
 ACCOUNTS = {
+    "binance": ("binance", "BinanceAccount"),
+    "binanceusdm": ("binanceusdm", "BinanceUsdmAccount"),
     "bybit": ("bybit", "BybitAccount"),
     "okx": ("okx", "OkxAccount"),
+    "kraken": ("kraken", "KrakenAccount"),
+    "krakenfutures": ("krakenfutures", "KrakenFuturesAccount"),
     "deribit": ("deribit", "DeribitAccount"),
 }
 
