@@ -16,7 +16,7 @@ import os
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from ..http_client import Request, at_once
 from . import schema
@@ -102,7 +102,7 @@ class Deribit(Venue):
         self._nonce = nonce
 
     def sign(self, call: Call) -> Request:
-        query = urlencode(call.params)
+        query = urlencode(call.params, quote_via=quote)
         target = call.path + (f"?{query}" if query else "")
         if not call.signed:
             return Request(call.method, target, {})
