@@ -184,6 +184,23 @@ def _audit(data: Mapping[str, Any]) -> str:
     return f"{told}: {'; '.join(alarming)}" if alarming else told
 
 
+def _accounts(data: Mapping[str, Any]) -> str:
+    counts = [f"{count} {severity}" for severity, count in reversed(data["counts"].items()) if count]
+    since = f", since {data['since']}" if "since" in data else ""
+    told = f"accounts at {', '.join(data['venues'])} looked at{since}: {', '.join(counts) or 'nothing found'}"
+    for field, words in (("unknown", "UNKNOWN"), ("not_offered", "without an API, a person has to look")):
+        if data[field]:
+            told += f"; {words}: {', '.join(sorted({row['venue'] + ' ' + row['part'] for row in data[field]}))}"
+    return told
+
+
+def _withdrawals(data: Mapping[str, Any]) -> str:
+    stopped = sum(len(venue["cancelled"]) for venue in data["venues"])
+    doubtful = [f"{venue['name']} is {venue['verdict']}" for venue in data["venues"] if venue["verdict"] != "frozen"]
+    late = [f"{venue['name']} TOO LATE for {len(venue['gone'])}" for venue in data["venues"] if venue["gone"]]
+    return f"withdrawals: {stopped} cancelled; {'; '.join([*late, *doubtful]) or 'nothing is on its way out'}"
+
+
 def _evidence_kept(data: Mapping[str, Any]) -> str:
     kept = f"evidence of {data['host']} kept: {data['items']} items, {data['bytes']} bytes in {data['folder']}"
     return f"{kept}; missing: {', '.join(data['missing'])}" if data["missing"] else kept
@@ -372,6 +389,9 @@ SENTENCES: Mapping[str, Sentence] = {
         f"clock {data['clock']} met by {data['by']}" + (f": {data['reference']}" if data.get("reference") else "")
     ),
     "clock.stopped": _says("clock {clock} does not apply, says {by}: {reference}"),
+    "account.looked_at": _accounts,
+    "account.finding": _says("ACCOUNT at {venue}: {severity}: {what}"),
+    "withdrawals.frozen": _withdrawals,
     "database.probed": _says("database {dbname} at {host}: {verdict}: {reason}"),
     "approval.given": _says("{person} approved {gate}"),
     "gate.passed": lambda data: f"gate {data['gate']} passed: approved by {' and '.join(data['people'])}",

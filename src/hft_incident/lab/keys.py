@@ -34,19 +34,18 @@ ADMIN_AT: Mapping[str, tuple[str, ...]] = {
 
 class KeyFiles(NamedTuple):
     """Where a venue's keys lie: ``venue`` has all of them, for the venue process; ``trading`` is the trading system's;
-    ``responder`` is the product's, {field of the venues file: path}. ``approved``: who may what, without a secret.
+    ``responder`` is the product's, {field of the venues file: path}.
     """
 
     venue: Path
     trading: Path
     responder: Mapping[str, Path]
-    approved: tuple[Mapping[str, object], ...]
 
 
 def make_keys(folder: Path, venue: str, driver: str) -> KeyFiles:
     """New keys for everybody at this venue, on disk."""
     keys = {
-        "responder": _key(driver, "responder", TRADER),
+        "responder": _key(driver, "responder", TRADER, HERE),
         "trading": _key(driver, "trading", TRADER, HERE),
         "admin": _key(driver, "admin", ADMIN_AT.get(driver, ADMIN), HERE),
     }
@@ -59,10 +58,6 @@ def make_keys(folder: Path, venue: str, driver: str) -> KeyFiles:
             for holder, prefix in (("responder", ""), ("admin", "admin_"))
             for part in secret_parts
         },
-        approved=tuple(
-            {"holder": holder, "permissions": key["permissions"], "ip_allow_list": key["ips"]}
-            for holder, key in keys.items()
-        ),
     )
     write_private(files.venue, json.dumps({venue: list(keys.values())}) + "\n")
     write_private(files.trading, json.dumps({part: keys["trading"][part] for part in secret_parts}) + "\n")

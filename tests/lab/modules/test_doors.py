@@ -58,6 +58,12 @@ CASES = {
     "trading_system_watch": Case({"wait_for": "answering"}, lambda r: r["all_answer"]),
     "open_orders_info": Case({}, lambda r: r["known"] and all(venue["count"] for venue in r["venues"])),
     "exposure_info": Case({}, lambda r: any(asset["asset"] == "BTC" for asset in r["assets"])),
+    "venue_account_info": Case(
+        {"client_id_pattern": "hft.*", "since": "2026-01-01T00:00:00Z"},
+        lambda r: r["findings"][0]["kind"] == "order_foreign" and r["unknown"][0]["kind"] == "auth",
+    ),
+    "api_key_info": Case({}, lambda r: r["accounts"][0]["parts"]["own_keys"] and r["unknown"][0]["kind"] == "auth"),
+    "withdrawals": Case({}, lambda r: r["frozen"]),
     "position_reconciliation": Case({"require_reconciled": False, "interval": 0.1}, lambda r: bool(r["verdict"])),
     "crash_report_info": Case(
         {"unit": "hft", "systemctl": "/nowhere", "journalctl": "/nowhere", "package_logs": []},

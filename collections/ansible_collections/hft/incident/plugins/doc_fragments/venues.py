@@ -16,6 +16,9 @@ options:
         C(deribit) or C(ccxt:<id>)), C(api_key), C(api_secret) and, where the venue has one, C(api_passphrase).
       - Secrets are references only, C(env:NAME), C(file:PATH) or C(cmd:COMMAND); a value in clear is refused.
       - Optional are C(base_url), C(ca_file), C(product_lines) (only these lines of the account) and C(symbols).
+      - What concerns API keys and withdrawals is asked with C(admin_api_key), C(admin_api_secret) and
+        C(admin_api_passphrase), where they are there. C(sub_account) is whose keys are managed (Bybit, its UID; OKX,
+        its name).
       - Where it is left out, C(hft_venues) of the inventory is taken.
     type: list
     elements: dict

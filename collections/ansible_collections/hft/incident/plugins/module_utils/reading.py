@@ -51,9 +51,9 @@ def read_venues(entries: Iterable[VenueEntry], read: Callable[[Venue], T], timeo
     errors: dict[str, list[VenueError]] = {}
 
     def ask(entry: VenueEntry) -> T:
-        venue = open_venue(entry, request_timeout=_request_timeout(timeout))
+        venue = open_venue(entry, request_timeout=request_timeout(timeout))
         venue.http.deadline = deadline
-        return _persist(lambda: read(venue), deadline, errors.setdefault(entry.name, []))
+        return persist(lambda: read(venue), deadline, errors.setdefault(entry.name, []))
 
     return answers({entry.name: partial(ask, entry) for entry in entries}, deadline, errors)
 
@@ -66,8 +66,8 @@ def read_systems(
     errors: dict[str, list[VenueError]] = {}
 
     def ask(entry: SystemEntry) -> T:
-        system = TradingSystem(entry, request_timeout=_request_timeout(timeout), deadline=deadline)
-        return _persist(lambda: read(system), deadline, errors.setdefault(entry.name, []))
+        system = TradingSystem(entry, request_timeout=request_timeout(timeout), deadline=deadline)
+        return persist(lambda: read(system), deadline, errors.setdefault(entry.name, []))
 
     return answers({entry.name: partial(ask, entry) for entry in entries}, deadline, errors)
 
@@ -110,7 +110,7 @@ def _no_answer(error: VenueError) -> Answer[T]:
     return Answer(None, scrub_text(str(error)), error.kind)
 
 
-def _persist(read: Callable[[], T], deadline: Deadline, errors: list[VenueError]) -> T:
+def persist(read: Callable[[], T], deadline: Deadline, errors: list[VenueError]) -> T:
     """The first answer; raises the last VenueError where asking again is of no use or comes too late.
 
     ``errors`` gets those that are followed by another attempt.
@@ -142,5 +142,5 @@ def _cut_short(errors: Sequence[VenueError]) -> VenueError:
     return type(last)(f"{last} ({LATE})", code=last.code, retry_after=last.retry_after)
 
 
-def _request_timeout(timeout: float) -> float:
+def request_timeout(timeout: float) -> float:
     return max(0.2, min(MAX_REQUEST_S, timeout * REQUEST_SHARE))

@@ -58,6 +58,8 @@ FROM_INVENTORY: Mapping[str, str] = {
     "kernel_modules": "hft_kernel_modules",
     "clocks": "hft_regulatory_clocks",
     "keys": "hft_api_keys",
+    "withdrawal_addresses": "hft_withdrawal_addresses",
+    "client_id_pattern": "hft_client_id_pattern",
     "secret_store": "hft_secret_store",
     "credentials": "hft_credentials",
     "responders": "hft_responders",
