@@ -206,7 +206,7 @@ def test_a_file_that_grows_while_it_is_read_is_kept_as_it_was_and_marked(
     assert (made.told["changed_while_read"], made.told["error"]) == (True, None)
 
 
-@pytest.mark.parametrize("became", ["link", "folder", "gone"])
+@pytest.mark.parametrize("became", ["link", "folder", "gone", "another file"])
 def test_a_name_that_is_swapped_at_the_last_moment_leads_nowhere(
     tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, became: str
 ) -> None:
@@ -220,6 +220,8 @@ def test_a_name_that_is_swapped_at_the_last_moment_leads_nowhere(
                 (tree / name).symlink_to(tmp_path / "secret")
             elif became == "folder":
                 (tree / name).mkdir()
+            elif became == "another file":
+                (tmp_path / "secret").rename(tree / name)
         return real(name, parent)
 
     monkeypatch.setattr(tree_archive, "_open", swap)
@@ -227,6 +229,14 @@ def test_a_name_that_is_swapped_at_the_last_moment_leads_nowhere(
     assert "etc/hft.json: " in made.told["error"]
     assert b"canary" not in made.data
     assert "etc/.git/config" in made.members
+
+
+@pytest.mark.skipif(not os.path.ismount("/dev/shm"), reason="nothing is mounted there")  # noqa: S108  # only looked at
+def test_another_file_system_in_it_is_not_entered(tmp_path: Path) -> None:
+    made = archive(Path("/dev"), seconds=60)
+    assert made.noted("dev/shm: is another file system, which is not entered")
+    assert not [name for name in made.members if name.startswith("dev/shm/")]
+    assert made.noted("dev/null: is a device, which is not opened")
 
 
 def test_a_tree_that_is_deeper_than_any_is_not_followed_to_its_end(

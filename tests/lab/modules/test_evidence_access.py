@@ -15,6 +15,7 @@ from typing import Any
 import pyrage
 import pytest
 
+from ansible_collections.hft.incident.plugins.module_utils import evidence_manifest
 from ansible_collections.hft.incident.plugins.module_utils.errors import IncidentError, UnprovenError, UsageError
 from ansible_collections.hft.incident.plugins.module_utils.incident import Incident, open_incident
 from ansible_collections.hft.incident.plugins.module_utils.journal import Journal
@@ -138,8 +139,13 @@ def test_what_was_altered_is_not_handed_out(case: Case, altered: str) -> None:
     path.write_text("nothing happened\n")
     if altered == "item and manifest":
         after = hashlib.sha256(path.read_bytes()).hexdigest()
-        for name in ("manifest.json", "manifest.sha256"):
-            (folder / name).write_text((folder / name).read_text().replace(before, after))
+        told = (folder / "manifest.json").read_bytes()
+        forged = told.replace(before.encode(), after.encode())
+        (folder / "manifest.json").write_bytes(forged)
+        lines = (folder / "manifest.sha256").read_text().replace(before, after)
+        was, becomes = (hashlib.sha256(data).hexdigest() for data in (told, forged))
+        (folder / "manifest.sha256").write_text(lines.replace(was, becomes))
+        assert evidence_manifest.check(str(folder)).intact, "by itself it is whole: only the journal knows better"
     elif altered == "gone":
         path.unlink()
     with pytest.raises(UnprovenError):

@@ -283,6 +283,16 @@ def test_what_is_larger_than_the_memory_allows_is_not_brought_into_it(
     assert evidence_cipher.room_in_memory() > 0
 
 
+def test_what_was_altered_on_its_way_into_memory_is_not_encrypted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(action._Fetch, "_in_memory", lambda *_: io.BytesIO(b"other"))
+    fetch = action._Fetch(None, "/there", {}, readable=True)  # type: ignore[arg-type]  # it must not come to that
+    with pytest.raises(ValueError, match="is not what was put there"):
+        fetch._encrypted("config/hft.json", hashlib.sha256(b"plain").hexdigest(), 5, str(tmp_path), lambda *_: None)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_hosts_own_manifest_is_kept(world: World, identity: pyrage.x25519.Identity) -> None:
     world.args["encrypt_to"] = [str(identity.to_public())]
     world.play()

@@ -283,6 +283,9 @@ def test_what_starts_again_is_kept_and_a_link_is_noted(tmp_path: Path, monkeypat
     assert (dest / "hft-1" / there[str(home / ".ssh/authorized_keys")]["name"]).read_text().endswith("mallory\n")
     assert (dest / "hft-1" / there[str(tmp_path / "preload")]["name"]).read_text() == "/lib/evil.so\n"
     assert f"is a link to {secret}" in there[str(home / ".profile")]["error"]
+    monkeypatch.setattr(host_volatile, "no_file", lambda _path: "")  # it became a link a moment later
+    again = keep(tmp_path / "again")
+    assert [item["error"] for item in again["items"] if item["source"] == str(home / ".profile")] != [None]
 
 
 def test_trees_are_kept_as_restricted_archives(tmp_path: Path) -> None:
