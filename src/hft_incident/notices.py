@@ -255,7 +255,10 @@ def _pages(plan: Plan, turns: Sequence[Turn], now: datetime) -> Iterator[Notice]
 
     def page(kind: Kind, person: str, at: datetime, why: int) -> Notice:
         name = f"{ladder.audience}.{kind}.{person}"
-        return Notice(name, ladder.audience, kind, severity, at, (person,), None, "page", why)
+        row = plan.row(severity, ladder.audience)
+        # Of what is spoken of with care the ladder gives nothing away either.
+        wording = row.wording if row and plan.room.private else "page"
+        return Notice(name, ladder.audience, kind, severity, at, (person,), None, wording, why)
 
     for turn, following in zip(turns, [*turns[1:], None], strict=True):
         if turn.at > now:

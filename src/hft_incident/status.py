@@ -26,6 +26,7 @@ from ansible_collections.hft.incident.plugins.module_utils.regulatory_clocks imp
 from ansible_collections.hft.incident.plugins.module_utils.run_lock import holder
 from ansible_collections.hft.incident.plugins.module_utils.steps.regulatory_clock import sentence, shown
 
+from .comms.plan import plan_of
 from .credentials import still_open
 from .notices import ACKNOWLEDGED, deliveries, schedule
 from .roles import holders
@@ -57,6 +58,7 @@ def incident_lines(incident: Incident, state: State) -> list[str]:
     events = incident.journal.events()
     facts = [
         ("type", state.type),
+        ("code name", code_name_of(events)),
         ("severity", _severity(state)),
         ("opened", state.opened_at),
         ("closed", state.closed_at),
@@ -112,6 +114,12 @@ def _last_run(incident: Incident, state: State) -> str:
     return "running" if holder(incident.directory) else "not finished"
 
 
+def code_name_of(events: Sequence[Event]) -> str | None:
+    """What it is called outside of this machine, where it is spoken of with care."""
+    plan = plan_of(events)
+    return plan.code_name or None if plan else None
+
+
 def _hands(events: Sequence[Event]) -> str | None:
     """Who has said that they have it."""
     return ", ".join(str(event.data.get("by")) for event in events if event.kind == ACKNOWLEDGED) or None
@@ -147,6 +155,7 @@ def _payload(incident: Incident, state: State) -> dict[str, Any]:
     return {
         "id": incident.id,
         **state._asdict(),
+        "code_name": code_name_of(incident.journal.events()),
         "open": state.is_open,
         "venues": {name: venue._asdict() for name, venue in state.venues.items()},
         "inverses": [inverse._asdict() for inverse in state.inverses],

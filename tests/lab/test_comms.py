@@ -22,7 +22,7 @@ from tests.lab.people import Firm
 from tests.lab.waiting import wait_until
 
 from ansible_collections.hft.incident.plugins.module_utils.follower import follower_of
-from ansible_collections.hft.incident.plugins.module_utils.incident import Incident, open_incident, state_of
+from ansible_collections.hft.incident.plugins.module_utils.incident import Incident, find, open_incident, state_of
 from ansible_collections.hft.incident.plugins.module_utils.journal import verify
 from ansible_collections.hft.incident.plugins.module_utils.run_lock import acquire
 from hft_incident.comms import claims
@@ -30,6 +30,7 @@ from hft_incident.comms.policy_check import findings
 from hft_incident.comms.policy_reading import load
 from hft_incident.comms.server import Server, is_over_and_told
 from hft_incident.lab.sink_handle import Arrival
+from hft_incident.status import code_name_of
 
 
 @pytest.fixture(scope="module")
@@ -399,10 +400,11 @@ def test_of_a_breach_nothing_is_public_before_legal_has_signed(stage: CommsStage
     stage.write_policy({**stage.policy(), "allowed_signers": str(firm.signers)})
     incident = stage.opened("security_breach", scale=600)
     wait_until(lambda: served(stage, incident) and of_kind(incident, "notice.withheld"), PATIENCE_S)
+    name = str(code_name_of(incident.journal.events()))
     shown = [one for one in stage.sinks.status_page()["incidents"]
-             if one["metadata"]["hft_incident"]["incident"] == incident.id]  # fmt: skip
+             if one["metadata"]["hft_incident"]["incident"] in (incident.id, name)]  # fmt: skip
     assert shown == []
-    assert stage.sinks.room(incident.id.lower())["is_private"]
+    assert stage.sinks.room(name)["is_private"]
     chat = [one for one in stage.arrived("slack") if one.target == "#incident-response"]
     assert chat == []
     for who, code in (("alice", 2), ("dave", 0)):
@@ -413,6 +415,26 @@ def test_of_a_breach_nothing_is_public_before_legal_has_signed(stage: CommsStage
     assert allowed["people"] == ["dave@firm.example"]
     assert [data for data in of_kind(incident, "notice.sent") if data["audience"] == "status_page"]
     assert "public_disclosure" in state_of(incident.journal.events()).gates
+
+
+def test_outside_of_its_private_room_a_breach_has_a_code_name_and_nothing_else(stage: CommsStage) -> None:
+    incident = stage.opened("security_breach", scale=600)
+    level = {"level": "confirmed", "because": ["host: hft-secret-host is theirs"], "confirmed_by": [], "signals": []}
+    incident.journal.append("breach.level_judged", level)
+    wait_until(lambda: served(stage, incident) and of_kind(incident, "war_room.opened"), PATIENCE_S)
+    wait_until(lambda: served(stage, incident) and of_kind(incident, "notice.sent"), PATIENCE_S)
+    name = str(code_name_of(incident.journal.events()))
+    (room,) = of_kind(incident, "war_room.opened")
+    assert (room["name"], room["private"]) == (name, True)
+    assert find(name, incident.directory.parent) == incident
+    channel = stage.sinks.room(name)
+    assert channel["is_private"]
+    arrived = [one for one in stage.arrived() if one.target not in (f"#{name}", room["id"])]
+    assert arrived
+    for word in ("breach", "hft-secret-host", incident.id, incident.id.split("-")[1]):
+        told = [one for one in [*arrived, channel.get("topic")] if word.lower() in str(one).lower()]
+        assert told == [], word
+    assert any(name in str(one) for one in arrived)
 
 
 def test_a_line_in_the_record_opens_nothing_by_itself(stage: CommsStage, tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ def facts_of(events: Sequence[Event], incident: str, plan: Plan, notice: Notice)
     state = state_of(events)
     commander = holders(events).get("commander")
     room = _last(events, "war_room.opened")
-    return {
+    facts = {
         "incident": incident,
         "title": str(state.type or "incident").replace("_", " "),
         "severity": str(notice.severity),
@@ -64,6 +64,11 @@ def facts_of(events: Sequence[Event], incident: str, plan: Plan, notice: Notice)
         "public_title": "Trading is affected",
         "public_standing": _PUBLIC[public_status(events)],
     }
+    if plan.code_name:
+        # Whatever a site's wording names: what people and rules have written down would give it away.
+        secret = {"severity_reason": "see the record", "headline": _HEADLINES.get(notice.kind, "goes on")}
+        facts |= {"incident": plan.code_name, "title": plan.code_name, **secret}
+    return facts
 
 
 def public_status(events: Sequence[Event]) -> str:

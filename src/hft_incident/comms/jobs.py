@@ -19,6 +19,7 @@ from ansible_collections.hft.incident.plugins.module_utils.severity_rules import
 
 from ..metrics import instant
 from ..notices import deliveries, schedule, turns_of
+from .code_names import code_name
 from .job import Draft, Job, Situation, nothing
 from .measuring import measured
 from .meeting import ROOM_FAILED, meeting, room_due
@@ -66,7 +67,8 @@ def _planning(situation: Situation, incident_type: str) -> Sequence[Draft]:
         rules = severity_rules(situation.sources)
     except IncidentError:
         rules = severity_rules()  # the run itself does not start with such rules
-    return [(PLANNED, planned(situation.policy, rules, incident_type, inputs))]
+    name = code_name(situation.incident.id, situation.events)
+    return [(PLANNED, planned(situation.policy, rules, incident_type, inputs, name))]
 
 
 def _measuring(situation: Situation, plan: Plan, state: State) -> Iterator[Job]:

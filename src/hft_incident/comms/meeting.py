@@ -67,7 +67,8 @@ def room_due(situation: Situation, plan: Plan) -> datetime | None:
 
 
 def _open_room(situation: Situation, plan: Plan, state: State) -> Sequence[Draft]:
-    site, room, incident = situation.policy.site, situation.policy.war_room, situation.incident.id
+    site, room = situation.policy.site, situation.policy.war_room
+    incident = plan.code_name or situation.incident.id
     discreet = plan.room.private
     drill = "[DRILL] " if nature(situation.events) == "drill" else ""
     take_way_out(site)

@@ -37,7 +37,8 @@ class Room(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """``line``: where it stands in the journal. Seconds are as the policy has them; ``time_scale`` shortens them."""
+    """``line``: where it stands in the journal. Seconds are as the policy has them; ``time_scale`` shortens them.
+    ``code_name``: what the incident is called wherever somebody else may read it; "" where it is no secret."""
 
     line: int
     time_scale: float
@@ -48,6 +49,7 @@ class Plan(NamedTuple):
     ladder: Steps
     room: Room
     gates: Mapping[str, Any]
+    code_name: str = ""
 
     def row(self, severity: int, audience: str) -> Row | None:
         return next((row for row in self.rows if (row.severity, row.audience) == (severity, audience)), None)
@@ -56,8 +58,12 @@ class Plan(NamedTuple):
         return list(dict.fromkeys(row.audience for row in self.rows))
 
 
-def planned(policy: Policy, severities: Rules, incident_type: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """The data of ``communications.planned``; the response times are those of the severity rules."""
+def planned(
+    policy: Policy, severities: Rules, incident_type: str, inputs: Mapping[str, Any], code_name: str = ""
+) -> dict[str, Any]:
+    """The data of ``communications.planned``; the response times are those of the severity rules. ``code_name``: for an
+    incident that is spoken of with care."""
+    discreet = incident_type in policy.discreet.types
     within = {
         str(severity): seconds
         for severity in policy.ladder.severities
@@ -74,8 +80,9 @@ def planned(policy: Policy, severities: Rules, incident_type: str, inputs: Mappi
         "war_room": {
             "severity": policy.war_room.severity,
             "after_s": policy.war_room.after_s,
-            "private": incident_type in policy.discreet.types,
+            "private": discreet,
         },
+        "code_name": code_name if discreet else "",
         "gates": dict(policy.gates),
         "sources": fingerprints(policy.sources),
     }
@@ -107,6 +114,7 @@ def _read(event: Event) -> Plan | None:
             ),
             Room(int(room["severity"]), float(room["after_s"]), bool(room["private"])),
             dict(data["gates"]),
+            str(data.get("code_name") or ""),
         )
     except (LookupError, TypeError, ValueError, AttributeError):  # an altered line, which `verify` tells
         return None

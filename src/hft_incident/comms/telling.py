@@ -146,7 +146,7 @@ def _deliver(situation: Situation, channel: str, message: Message, again: bool) 
 
 def _message(situation: Situation, plan: Plan, notice: Notice) -> Message:
     """A drill says so before anything else, wherever it is read."""
-    incident = situation.incident.id
+    incident = plan.code_name or situation.incident.id
     wording = situation.policy.wording.get(notice.wording) or situation.policy.wording["notice"]
     subject, text = filled(wording, facts_of(situation.events, incident, plan, notice))
     drill = "[DRILL] " if nature(situation.events) == "drill" else ""

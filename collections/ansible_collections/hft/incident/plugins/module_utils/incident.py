@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from .chain import Event
-from .errors import UsageError
+from .errors import IncidentError, UsageError
 from .journal import FILE_NAME, Journal, make_private_directory
 
 TYPES = (
@@ -39,6 +39,7 @@ ENV_ID = "HFT_INCIDENT_ID"
 ENV_DIR = "HFT_INCIDENT_DIR"
 ENV_RUN = "HFT_INCIDENT_RUN"  # the id that the wrapper gives to the run it starts
 
+_CODE_NAME = re.compile(r"[a-z]+-[a-z]+-[a-z]+")
 _ID = re.compile(rf"inc-(?P<opened>\d{{8}}T\d{{6}}Z)-(?P<type>{'|'.join(TYPES)})-(?P<n>[1-9]\d*)")
 
 
@@ -163,9 +164,22 @@ def open_incident(
     return incident
 
 
+def _is_called(incident: Incident, code_name: str) -> bool:
+    """Whether its record says so; one that cannot be read is called nothing."""
+    try:
+        events = incident.journal.events()
+    except IncidentError:
+        return False
+    return any(e.kind == "communications.planned" and e.data.get("code_name") == code_name for e in events)
+
+
 def find(incident_id: str, home: Path | None = None) -> Incident:
-    """The incident of exactly this id. Raises UsageError that says how to list the ids."""
+    """The incident of exactly this id, or code name. Raises UsageError that says how to list the ids."""
     where = home or home_directory()
+    if _CODE_NAME.fullmatch(incident_id):
+        for incident in reversed(list_incidents(where)):
+            if _is_called(incident, incident_id):
+                return incident
     directory = where / incident_id
     if not _ID.fullmatch(incident_id) or not directory.is_dir():
         raise UsageError(f"no incident {incident_id!r} under {where}; `hft-incident status` lists them")
