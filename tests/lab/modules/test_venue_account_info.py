@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -16,6 +17,7 @@ import pytest
 
 from ansible_collections.hft.incident.plugins.module_utils.account_look import PER_KIND
 from ansible_collections.hft.incident.plugins.module_utils.account_reading import PARTS
+from ansible_collections.hft.incident.plugins.module_utils.incident import ENV_DIR
 from ansible_collections.hft.incident.plugins.module_utils.steps import venue_account_info
 from hft_incident.lab.venues.server import VenueServer
 
@@ -278,3 +280,69 @@ def test_a_key_with_more_rights_than_approved_is_found_where_only_it_tells(given
         ("key_rights", "alarming"),
         ("key_addresses", "suspicious"),
     }
+
+
+# Kept as evidence -----------------------------------------------------------------------------------------------------
+
+
+def test_what_the_venues_told_is_kept_with_what_they_did_not_tell(
+    given: Accounts, host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    incident = tmp_path / "incident"
+    incident.mkdir(mode=0o700)
+    monkeypatch.setenv(ENV_DIR, str(incident))
+    intrude(host.venues["deribit"], "USDC")
+    host.inject("deribit", kind="html", op="addresses")
+    seen = ask(given, venues=[given.venue("deribit"), given.venue("okx")], keep=True, timeout=1.0)
+    assert (seen.failed, seen["changed"], seen["not_kept"]) == (False, True, [])
+    kept = {row["host"]: row for row in seen.recorded("evidence.kept")}
+    assert kept["venue-okx"]["folder"] == "evidence/venue-okx"
+    folder = incident / kept["venue-deribit"]["folder"]
+    withdrawals = json.loads((folder / "withdrawals.json").read_text())
+    assert [(row["address"], row["amount"], row["state"]) for row in withdrawals] == [(ELSEWHERE, "1.5", "pending")]
+    assert not (folder / "addresses.json").exists(), "what was not told is not an empty list"
+    assert [text.partition(":")[0] for text in kept["venue-deribit"]["missing"]] == ["addresses"]
+    assert any("logins: okx has no API" in text for text in kept["venue-okx"]["missing"])
+    for path in folder.iterdir():
+        assert not any(key.secret in path.read_text() for key in given.keys.values())
+    again = ask(given, venues=[given.venue("okx")], keep=True)
+    assert again["kept"][0]["folder"] == "evidence/venue-okx/attempt-2"
+
+
+def test_check_mode_and_no_wish_keep_nothing(given: Accounts, tmp_path: Path) -> None:
+    dest = tmp_path / "kept"
+    for wish in ({"keep": True, "check": True}, {"keep": False}):
+        seen = ask(given, dest=str(dest), **wish)
+        assert (seen["kept"], seen["changed"], dest.exists()) == ([], False, False)
+
+
+def test_without_a_place_nothing_is_asked(given: Accounts, host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(ENV_DIR, raising=False)
+    seen = ask(given, keep=True)
+    assert (seen.outcome, "'dest'" in seen["msg"]) == ("usage", True)
+    assert not any(server.seen for server in host.venues.values())
+
+
+def test_what_cannot_be_kept_fails_and_is_told_all_the_same(given: Accounts, host: Host, tmp_path: Path) -> None:
+    intrude(host.venues["deribit"], "USDC")
+    dest = tmp_path / "taken"
+    dest.write_text("a file where the folder should be")
+    seen = ask(given, venues=[given.venue("deribit")], keep=True, dest=str(dest))
+    assert (seen.outcome, seen["kept"]) == ("unproven", [])
+    assert "NOT KEPT: deribit: " in seen["msg"]
+    assert "withdrawal_pending" in found(seen)
+    assert seen.recorded("account.finding")
+
+
+def test_what_is_kept_is_signed_and_what_could_not_be_signed_is_kept(given: Accounts, tmp_path: Path) -> None:
+    key = tmp_path / "key"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
+    venues = [given.venue("okx")]
+    seen = ask(given, venues=venues, keep=True, dest=str(tmp_path / "signed"), signing_key=str(key))
+    assert (seen.failed, seen["kept"][0]["signed_by"][:7]) == (False, "SHA256:")
+    key.write_text("no key")
+    seen = ask(given, venues=venues, keep=True, dest=str(tmp_path / "unsigned"), signing_key=str(key))
+    assert (seen.outcome, seen["kept"][0]["signed_by"]) == ("unproven", None)
+    assert "NOT SIGNED" in seen["msg"]
+    missing = ask(given, venues=venues, keep=True, dest=str(tmp_path / "x"), signing_key="/nowhere/key")
+    assert missing.outcome == "usage"

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from .account_evidence import keep_accounts, require_place
 from .account_reading import PARTS, NotThere, Seen, read_accounts
 from .account_review import (
     ApprovedKey,
@@ -31,13 +32,14 @@ from .arguments import chosen_venues, require_positive
 from .audit_accounts import networks
 from .audit_findings import SEVERITIES, SUSPICIOUS, worst
 from .deadline import Deadline
-from .errors import IncidentError, UsageError
+from .errors import IncidentError, UnprovenError, UsageError
 from .http_client import at_once
 from .reading import Answer, answers
 from .secret_ref import is_reference, resolve
 from .secret_stores import open_store
 from .secret_stores.api import NEXT, PREVIOUS, SecretStore
 from .settings import SettingsError, VenueEntry
+from .steps import event
 from .timestamps import iso_of_ms, moment
 from .venues.accounts import ACCOUNTS, account_class
 from .venues.accounts.api import ApiKey
@@ -77,6 +79,7 @@ def yardstick(params: Mapping[str, Any], entries: Sequence[VenueEntry], now_ms: 
 def look(params: Mapping[str, Any], parts: Sequence[str] = PARTS) -> dict[str, Any]:
     """The result's fields; raises UsageError before anything is asked."""
     require_positive(params, "timeout")
+    require_place(params)
     entries = chosen_venues(params)
     known = yardstick(params, entries, int(time.time() * 1000))
     store = open_store(params["secret_store"]) if params["secret_store"] else None
@@ -100,6 +103,22 @@ def look(params: Mapping[str, Any], parts: Sequence[str] = PARTS) -> dict[str, A
         "known": not unknown,
         "accounts": [_account(one, parts) for one in seen.values()],
     }
+
+
+def told(params: Mapping[str, Any], looked: Mapping[str, Any], started_at: str, *, check: bool) -> dict[str, Any]:
+    """The module's result: what was seen, kept as evidence where that is asked for, and the events of both.
+
+    What could not be kept fails the task, and what was seen is in its result all the same.
+    """
+    result: dict[str, Any] = {"msg": sentence(looked), **looked, "kept": [], "not_kept": []}
+    record = record_of(looked)
+    if params["keep"] and not check:
+        result |= keep_accounts(params, looked, started_at)
+        record += [("evidence.kept", data) for data in result["kept"]]
+        if result["not_kept"]:
+            result["msg"] += f"; NOT KEPT: {'; '.join(result['not_kept'])}"
+            result |= {"failed": True, "outcome": UnprovenError.outcome}
+    return {**result, "changed": bool(result["kept"]), "record": [event(kind, data) for kind, data in record]}
 
 
 def record_of(looked: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:

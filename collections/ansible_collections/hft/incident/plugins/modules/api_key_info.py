@@ -22,7 +22,7 @@ extends_documentation_fragment:
   - hft.incident.venues
   - hft.incident.only
   - hft.incident.account_keys
-  - hft.incident.attributes.reads
+  - hft.incident.account_evidence
 options:
   timeout:
     description: Seconds for all of it; a failed read is tried again while there is time and sense.
@@ -116,9 +116,27 @@ not_judged:
   elements: dict
   sample:
     - {part: keys, why: "nobody has said which keys are ours: hft_api_keys"}
+kept:
+  description: The evidence that was kept, one folder a venue; where an incident is open, relative to its folder.
+  returned: always
+  type: list
+  elements: dict
+  sample:
+    - host: venue-okx
+      folder: evidence/venue-okx
+      items: 4
+      bytes: 2048
+      manifest_sha256: 2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae
+      missing: ["logins: okx has no API to list logins"]
+not_kept:
+  description: What could not be kept, and why.
+  returned: always
+  type: list
+  elements: str
+  sample: []
 accounts:
   description:
-    - Each account as it was read, without a secret, to be kept as evidence. A part that is not known, or has no API, is
+    - Each account as it was read, without a secret. A part that is not known, or has no API, is
       null, which is not the same as empty.
   returned: always
   type: list

@@ -7,22 +7,26 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..account_look import YARDSTICKS, look, record_of, sentence
+from ..account_evidence import KEEPING
+from ..account_look import YARDSTICKS, look, told
 from ..arguments import ONLY, VENUES
-from . import Context, Params, Result, event
+from ..timestamps import utc_now
+from . import Context, Params, Result
 
 ARGUMENT_SPEC: dict[str, Any] = {
     **VENUES,
     **ONLY,
     "keys": YARDSTICKS["keys"],
     "secret_store": YARDSTICKS["secret_store"],
+    **KEEPING,
     "timeout": {"type": "float", "default": 10.0},
 }
 PARTS = ("own_keys", "keys")
 
 
-def run(params: Params, _context: Context) -> Result:
+def run(params: Params, context: Context) -> Result:
     """Our own keys' facts and, where the venue lists them, all keys; held against the approved ones."""
+    started_at = utc_now()
     looked = look(params, PARTS)
     del looked["since"]  # keys are told whenever they were made
-    return {"msg": sentence(looked), **looked, "record": [event(kind, data) for kind, data in record_of(looked)]}
+    return told(params, looked, started_at, check=context.check)

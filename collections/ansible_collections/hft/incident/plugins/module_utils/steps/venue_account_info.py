@@ -7,20 +7,23 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..account_look import YARDSTICKS, look, record_of, sentence
+from ..account_evidence import KEEPING
+from ..account_look import YARDSTICKS, look, told
 from ..arguments import ONLY, VENUES
-from . import Context, Params, Result, event
+from ..timestamps import utc_now
+from . import Context, Params, Result
 
 ARGUMENT_SPEC: dict[str, Any] = {
     **VENUES,
     **ONLY,
     **YARDSTICKS,
     "since": {"type": "str"},
+    **KEEPING,
     "timeout": {"type": "float", "default": 10.0},
 }
 
 
-def run(params: Params, _context: Context) -> Result:
+def run(params: Params, context: Context) -> Result:
     """One look at all venues at once; what could not be read, or has no API, is named and is never "nothing"."""
-    looked = look(params)
-    return {"msg": sentence(looked), **looked, "record": [event(kind, data) for kind, data in record_of(looked)]}
+    started_at = utc_now()
+    return told(params, look(params), started_at, check=context.check)
