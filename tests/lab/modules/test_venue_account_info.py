@@ -313,7 +313,7 @@ def test_check_mode_and_no_wish_keep_nothing(given: Accounts, tmp_path: Path) ->
     dest = tmp_path / "kept"
     for wish in ({"keep": True, "check": True}, {"keep": False}):
         seen = ask(given, dest=str(dest), **wish)
-        assert (seen["kept"], seen["changed"], dest.exists()) == ([], False, False)
+        assert (seen["kept"], seen["changed"], dest.exists()) == ([], wish["keep"], False)
 
 
 def test_without_a_place_nothing_is_asked(given: Accounts, host: Host, monkeypatch: pytest.MonkeyPatch) -> None:

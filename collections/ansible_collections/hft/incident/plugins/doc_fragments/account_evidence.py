@@ -29,11 +29,11 @@ options:
 attributes:
   check_mode:
     support: full
-    description: Reads the same, and keeps nothing.
+    description: Reads the same, says whether it would keep anything, and keeps nothing.
   diff_mode:
     support: none
     description: Changes nothing but what it keeps.
   idempotent:
-    support: partial
-    description: Changes nothing at a venue. What is kept is kept again, in a folder of its own.
+    support: none
+    description: Changes nothing at a venue. With O(keep=true), it is kept again, in a folder of its own.
 """

@@ -118,7 +118,12 @@ def told(params: Mapping[str, Any], looked: Mapping[str, Any], started_at: str, 
         if result["not_kept"]:
             result["msg"] += f"; NOT KEPT: {'; '.join(result['not_kept'])}"
             result |= {"failed": True, "outcome": UnprovenError.outcome}
-    return {**result, "changed": bool(result["kept"]), "record": [event(kind, data) for kind, data in record]}
+    would_keep = params["keep"] and check
+    return {
+        **result,
+        "changed": bool(result["kept"]) or would_keep,
+        "record": [event(kind, data) for kind, data in record],
+    }
 
 
 def record_of(looked: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
