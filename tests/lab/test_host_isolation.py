@@ -467,6 +467,62 @@ def test_what_is_still_in_reach_is_named_and_the_host_opens_again(net: Net, intr
     assert again["record"][0]["data"]["by"] == "its own revert"
 
 
+def test_a_destination_that_refuses_was_reached(net: Net) -> None:
+    """Nobody listens there, but that is the answer of another host."""
+    answer = (
+        "table inet before { chain out { type filter hook output priority -20; tcp dport 9 reject with tcp reset; }; }"
+    )
+    assert net.on_host("nft", answer).returncode == 0
+    try:
+        failed = play(net, asked(forbidden=[f"{v4('exchange')}:9"], revert_after=1))
+        assert f"{v4('exchange')}:9 is in reach (Connection refused)" in failed["msg"]
+    finally:
+        net.on_host("nft", "delete", "table", "inet", "before")
+    wait_until(lambda: TABLE not in net.tables())
+
+
+def test_the_host_begins_nothing_with_a_responder_either(net: Net) -> None:
+    """From the port that answers, too, which whoever is root there may use."""
+    require_proven(play(net, asked()))
+
+    def from_ssh_port() -> socket.socket:
+        begun = socket.socket()
+        begun.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        begun.settimeout(0.5)
+        begun.bind((v4("host"), 2222))
+        begun.connect((v4("control"), 9999))
+        return begun
+
+    with net.listen("control", 9999):
+        both = asked(ssh_ports=[22, 2222])
+        require_proven(play(net, both))
+        with pytest.raises(OSError, match="timed out"):
+            net.within("host", from_ssh_port)
+
+
+@pytest.mark.parametrize("when", ["before it is proven", "after it was proven"])
+def test_rules_that_somebody_has_tampered_with_are_not_those(net: Net, when: str) -> None:
+    hole = ("nft", "insert", "rule", "inet", "ir_isolate", "ir_out", "ip", "daddr", v4("c2"), "accept")
+    if when == "after it was proven":
+        require_proven(play(net, asked()))
+        assert net.on_host(*hole).returncode == 0
+        again = play(net, asked())
+        assert again["changed"] is True
+        require_proven(again)
+        require_isolated(net)
+        return
+
+    def meanwhile(params: Params, context: Context) -> Result:
+        if params["confirm"]:
+            assert net.on_host(*hole).returncode == 0
+        return over_ssh(net, params, context)
+
+    context = Context(False, _nowhere)
+    failed = run_step(lambda given, ctx: run_on(given, ctx, "hft-1", meanwhile), asked(), context)
+    assert failed["outcome"] == "unproven"
+    assert "the rules in force are not those that were applied" in failed["msg"]
+
+
 def test_responders_who_are_not_us_give_us_the_host_back(net: Net, intruder: Intruder) -> None:
     """Applied by a colleague whose addresses leave this control node out."""
     nodes = iter(["other", "control"])

@@ -198,6 +198,7 @@ class _Isolating:
         }
 
 
+_TAMPERED = "the rules in force are not those that were applied"
 _TOO_LATE = "the host has opened by itself already"
 
 
@@ -215,6 +216,8 @@ def _confirm(params: Params, asked: Wanted) -> Result:
         probes = reach(asked.forbidden, params["probe_timeout"])
         problems = [f"loopback does not work ({inner})"] if inner else []
         problems += [f"{one.destination} is in reach ({one.how})" for one in probes if not one.blocked]
+        if nftables.listing(params["table"], deadline) != applied.listing:
+            problems.append(_TAMPERED)
         shown = [one.shown() for one in probes]
         if problems:
             return _not_confirmed(shown, problems, applied)
@@ -222,7 +225,7 @@ def _confirm(params: Params, asked: Wanted) -> Result:
         if not applied.confirmed and applied.revert not in isolation.disarm():
             return _not_confirmed(shown, [_TOO_LATE], None)
         if nftables.listing(params["table"], deadline) != applied.listing:
-            return _not_confirmed(shown, ["the rules in force are not those that were applied"], None)
+            return _not_confirmed(shown, [_TAMPERED], None)
         isolation.note(applied._replace(confirmed=True, reverts_at=""))
     return {
         "changed": not applied.confirmed,
