@@ -387,7 +387,9 @@ def test_rules_that_accept_open_no_hole_and_stay_as_they_are(net: Net) -> None:
 def test_a_session_that_only_listens_hears_the_host_after_it_is_isolated(net: Net) -> None:
     """Connection tracking has not seen it begin, and is told nothing by the responder."""
     wait = "echo waiting; until nft list table inet ir_isolate; do sleep 0.05; done >/dev/null; sleep 0.3; echo heard"
-    with subprocess.Popen(net.ssh(wait), stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True) as listening:
+    silent = net.ssh(wait)
+    silent.insert(silent.index("ssh") + 1, "-oServerAliveInterval=0")
+    with subprocess.Popen(silent, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True) as listening:
         try:
             assert listening.stdout
             assert listening.stdout.readline() == "waiting\n"
@@ -587,6 +589,13 @@ def test_one_that_was_armed_by_a_killed_run_takes_nothing_back_that_was_proven_s
     require_proven(play(net, asked()))
     wait_until(lambda: not net.reverts())
     require_isolated(net)
+
+
+def test_one_that_was_armed_by_a_killed_run_does_not_cut_the_next_one_short(net: Net) -> None:
+    killed(net, "nftables.apply", revert_after=2)
+    killed(net, "isolation_host.Connections.destroy", revert_after=60)
+    wait_until(lambda: len(net.reverts()) == 1)
+    assert TABLE in net.tables()
 
 
 def test_rules_that_the_kernel_does_not_take_change_nothing(net: Net, intruder: Intruder) -> None:

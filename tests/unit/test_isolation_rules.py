@@ -165,6 +165,47 @@ def test_a_family_without_a_responder_lets_nobody_in(value: str, mine: str, othe
     assert text.count("policy drop;") == text.count("hook ") == 3
 
 
+def test_these_are_the_rules() -> None:
+    assert (
+        rules("192.0.2.1", "2001:db8::/64", served=(22, 2222))
+        == """\
+table inet ir_isolate {
+  set responders4 {
+    type ipv4_addr; flags interval
+    elements = { 192.0.2.1 }
+  }
+  set responders6 {
+    type ipv6_addr; flags interval
+    elements = { 2001:db8::/64 }
+  }
+  chain ir_in {
+    type filter hook input priority -10; policy drop;
+    iif "lo" accept
+    ip saddr @responders4 tcp dport { 22, 2222 } accept
+    ip6 saddr @responders6 tcp dport { 22, 2222 } accept
+    icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert, nd-router-advert } accept
+    limit rate 5/second log prefix "IR-ISO-IN "
+    counter drop
+  }
+  chain ir_out {
+    type filter hook output priority -10; policy drop;
+    oif "lo" accept
+    ip daddr @responders4 tcp sport { 22, 2222 } tcp flags & (syn | ack) != syn accept
+    ip6 daddr @responders6 tcp sport { 22, 2222 } tcp flags & (syn | ack) != syn accept
+    icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept
+    limit rate 5/second log prefix "IR-ISO-OUT "
+    counter drop
+  }
+  chain ir_fwd {
+    type filter hook forward priority -10; policy drop;
+    limit rate 5/second log prefix "IR-ISO-FWD "
+    counter drop
+  }
+}
+"""
+    )
+
+
 def test_the_order_in_which_responders_are_written_does_not_matter() -> None:
     assert rules("192.0.2.1", "2001:db8::/64", "192.0.2.9") == rules("2001:db8::/64", "192.0.2.9", "192.0.2.1")
     one = ruleset("a", Kept(responders(["192.0.2.1"]), (22,)))

@@ -25,7 +25,7 @@ from .intents import register
 #: The states that an inverse sets when it opens something again.
 OPENING = frozenset(("enabled", "started", "released", "open", "thawed"))
 #: Modules whose inverses say by their ``state`` which way they go.
-HOST_MODULES = frozenset(("host_isolation", "latch", "service_state"))
+HOST_MODULES = frozenset(("latch", "service_state"))
 TWO_WAY = frozenset(("exchange", "host_isolation", "killswitch", "latch", "service_state", "strategy"))
 
 
