@@ -17,6 +17,9 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.hft.incident.plugins.module_utils.evidence_guard import Ruling, ruling
+from ansible_collections.hft.incident.plugins.module_utils.incident import Incident
+
 ROOT = Path(__file__).parents[3]
 BIN = Path(sys.executable).parent
 CANARY = "canary-51be7702aa"
@@ -280,3 +283,15 @@ def test_check_mode_writes_nothing_on_either_side(world: World) -> None:
     assert list(world.staging.iterdir()) == []
     assert not (world.incident / "evidence").exists()
     assert world.events == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root sees all of a host")
+@pytest.mark.parametrize("connection", ["faraway", "local"])
+def test_the_volatile_state_that_was_kept_is_what_the_guard_asks_for(world: World, connection: str) -> None:
+    world.args = {"volatile": True, "host_dest": str(world.staging), "host": "a name of its own"}
+    done = world.play(connection)
+    assert (done.get("volatile"), done["complete"]) == (True, True), done["missing"]
+    incident = Incident(world.incident.name, world.incident)
+    assert ruling(incident, ["hft-1"], {}, None) == Ruling("")
+    assert "hft-2 was not kept" in ruling(incident, ["hft-1", "hft-2"], {}, None).refusal
+    assert world.verify().returncode == 0

@@ -152,9 +152,15 @@ def test_the_most_volatile_comes_first(kept: tuple[Ran, Path]) -> None:
     assert names == [f"volatile/{name}.json" for name in host_volatile.SUBJECTS]
 
 
-def test_only_the_process_list_is_restricted_and_no_secret_is_in_result_or_manifest(kept: tuple[Ran, Path]) -> None:
-    restricted = [item["name"] for item in kept[0]["items"] if item["restricted"]]
-    assert restricted == ["volatile/processes.json"]
+def test_what_may_hold_secrets_is_restricted_and_no_secret_is_in_result_or_manifest(kept: tuple[Ran, Path]) -> None:
+    restricted = {item["name"] for item in kept[0]["items"] if item["restricted"]}
+    assert {item["name"] for item in kept[0]["items"] if item["sha256"]} - restricted
+    for item in kept[0]["items"]:
+        if item["sha256"] and CANARY.encode() in (kept[1] / "hft-1" / item["name"]).read_bytes():
+            assert item["name"] in restricted
+    assert "volatile/processes.json" in restricted
+    written = {item["name"] for item in kept[0]["items"] if item["name"].startswith("persistence/") and item["sha256"]}
+    assert written - restricted <= {"persistence/timers.txt", "persistence/unit-files.txt"}
     assert CANARY not in json.dumps(kept[0].result) + (kept[1] / "hft-1/manifest.json").read_text()
 
 

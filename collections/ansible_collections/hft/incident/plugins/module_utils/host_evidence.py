@@ -291,11 +291,11 @@ def unit_properties(unit: str | None, tools: Tools, deadline: Deadline) -> dict[
 # Files ----------------------------------------------------------------------------------------------------------------
 
 
-def log_items(path: str, under: str = "logs", *, optional: bool = False) -> Iterator[Item]:
+def log_items(path: str, under: str = "logs", *, optional: bool = False, restricted: bool = False) -> Iterator[Item]:
     """A file as it is; of a folder every file below it. A link that was named is followed (it is what `current.log`
     often is) and where it leads is noted; a link found below a folder could lead anywhere, and is noted only."""
     if not os.path.isdir(path):
-        yield file_item(f"{under}/{safe_name(os.path.basename(path))}", path, optional=optional)
+        yield file_item(f"{under}/{safe_name(os.path.basename(path))}", path, optional=optional, restricted=restricted)
         return
     base = safe_name(os.path.basename(os.path.normpath(path))) + ".d"
     count = 0
@@ -312,7 +312,10 @@ def log_items(path: str, under: str = "logs", *, optional: bool = False) -> Iter
             found = os.path.join(place, name)
             below = f"{under}/{base}/{safe_name(os.path.relpath(found, path).replace(os.sep, '_'))}"
             why = no_file(found)
-            yield no_item(below, found, why) if why else file_item(below, found, follow=False, optional=optional)
+            if why:
+                yield no_item(below, found, why)
+            else:
+                yield file_item(below, found, follow=False, optional=optional, restricted=restricted)
 
 
 def tree_items(path: str, limits: Limits) -> Iterator[Item]:

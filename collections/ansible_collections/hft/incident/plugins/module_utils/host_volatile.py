@@ -8,7 +8,7 @@ is kept beside it, as text. Nothing is stopped, traced or opened for writing. A 
 is noted (``gone``) and loses no other.
 
 Source: RFC 3227 (order of volatility); seed-faults A3. The environment and the command line of a process hold secrets,
-so their item is ``restricted``.
+so their item is ``restricted``, as are the files that people and intruders write.
 """
 
 from __future__ import annotations
@@ -166,13 +166,16 @@ def persistence_items(systemctl: str) -> Iterator[Item]:
     places = [*PERSISTENCE, *(os.path.join(home, name) for home in _homes() for name in AT_HOME), *LOGINS]
     for path in dict.fromkeys(os.path.normpath(place) for place in places):
         if os.path.isdir(path):
-            yield from log_items(path, "persistence", optional=True)
+            yield from log_items(path, "persistence", optional=True, restricted=True)
         elif os.path.lexists(path):
             # Two homes have files of one name.
             name = safe_name(path.strip("/").replace("/", "_"))
             why = no_file(path)
             below = f"persistence/{name}"
-            yield no_item(below, path, why) if why else file_item(below, path, follow=False, optional=True)
+            if why:
+                yield no_item(below, path, why)
+            else:  # units and jobs have tokens in them more often than not
+                yield file_item(below, path, follow=False, optional=True, restricted=True)
 
 
 def _homes() -> list[str]:
@@ -406,7 +409,7 @@ class _Processes:
             if (status.st_dev, status.st_ino) not in known:
                 known.add((status.st_dev, status.st_ino))
                 name = safe_name(os.path.basename(target.replace(" (deleted)", "")))
-                yield file_item(f"{FOLDER}/deleted/{pid}-{name}", path, whole=True)
+                yield file_item(f"{FOLDER}/deleted/{pid}-{name}", path, whole=True, restricted=True)
 
     def _row(self, pid: int) -> Row:
         row: Row = {"pid": pid}
