@@ -120,6 +120,12 @@ def test_every_login_from_elsewhere_in_the_window_alarms_and_nothing_before_it(s
     assert not [verdict for verdict in judged(seen, since, ()) if verdict.kind == "login_foreign"]
 
 
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1", "::ffff:127.0.0.1", ""])
+def test_the_host_itself_and_its_console_are_no_foreign_place(address: str) -> None:
+    told = judged([Login(10, "ada", address, True, "wtmp")], 0, KNOWN)
+    assert [verdict.kind for verdict in told] == ["logins"]
+
+
 def test_one_login_that_two_sources_tell_of_counts_once_and_two_of_one_source_twice() -> None:
     one = Login(10, "root", "192.0.2.1", True, "wtmp")
     same = one._replace(at=10.9, source="journal of sshd")

@@ -162,6 +162,19 @@ def test_a_caller_from_elsewhere_is_named() -> None:
             assert len(told.findings()) == count
 
 
+def test_a_host_may_speak_to_itself() -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        socket.create_connection(server.getsockname()) as caller,
+    ):
+        mine = {server.getsockname()[1], caller.getsockname()[1]}
+        seen = [one for one in audit_host.sockets() if one.local.port in mine and one.state == audit_host.ESTABLISHED]
+        assert len(seen) == 2
+        told = Findings()
+        audit_host.audit_connections(told, seen, {}, [], networks("known_networks", ["192.0.2.0/24"]))
+        assert told.findings() == []
+
+
 def test_what_nobody_expects_is_not_judged_and_that_is_said() -> None:
     seen = look("sockets")
     assert seen["findings"] == []

@@ -166,6 +166,20 @@ def test_a_replaced_object_and_an_alternate_do_not_count(repository: Repository,
     assert paths(seen, "git_objects") == {".git/objects/info/alternates", ".git/refs/replace"}
 
 
+def test_objects_from_outside_of_the_copy_are_not_looked_at(repository: Repository, folder: Path) -> None:
+    """The approved release, as an alternate tells it."""
+    objects = repository.path / ".git/objects"
+    shutil.copytree(objects, folder / "elsewhere")
+    for item in objects.glob("??"):
+        shutil.rmtree(item)
+    (objects / "info").mkdir(exist_ok=True)
+    (objects / "info/alternates").write_text(f"{folder}/elsewhere\n")
+    assert repository.git("rev-parse", f"{repository.approved}^{{tree}}")
+    seen = look(repository)
+    assert "approved_commit" in kinds(seen)
+    assert any("could not be compared" in entry["why"] for entry in seen["unknown"])
+
+
 def test_a_tag_is_taken_by_its_id(repository: Repository) -> None:
     repository.git("tag", "-a", "v1", "-m", "approved", repository.approved)
     tag = repository.git("rev-parse", "refs/tags/v1")
