@@ -346,3 +346,12 @@ def test_nothing_is_lost_of_the_reason_and_no_secret_is_told(host: Host, driver:
     assert key.secret not in str(caught.value)
     assert key.id not in str(caught.value)
     assert not isinstance(caught.value, MalformedReply)
+
+
+def test_a_key_that_was_disabled_is_refused_and_listed_as_that(host: Host) -> None:
+    server, boss = host.venues["deribit"], admin(host, "deribit")
+    key = made_key(server, ["read", "trade"])
+    key.enabled = False
+    with pytest.raises(AuthError):
+        account(server, "deribit", key).venue.open_orders()
+    assert [one.enabled for one in listed(boss) if one.id == key.id] == [False]
