@@ -110,7 +110,7 @@ def test_every_read_has_the_shape_of_the_contract(hft: TradingSystemProcess, alp
     assert health["components"]["gateway.alpha"] == "connected"
 
     row = exchange(hft, "alpha")
-    assert set(row) == {"name", "enabled", "connected", "last_market_data_age_s", "open_orders"}
+    assert set(row) == {"name", "enabled", "connected", "last_market_data_age_s", "open_orders", "key_fingerprint"}
     assert (row["name"], row["enabled"], row["connected"]) == ("alpha", True, True)
     assert 0 <= row["last_market_data_age_s"] < 1
     assert [row["name"] for row in hft.get("/exchanges")["exchanges"]] == ["alpha", "beta"]
