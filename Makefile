@@ -9,7 +9,7 @@ BIN    := $(VENV)/bin
 # Ansible looks for its own commands on PATH.
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: help drill test lint sanity gates molecule bench docs clean ssh-keygen sshd netns
+.PHONY: help drill test lint sanity gates rotations molecule bench docs clean ssh-keygen sshd netns
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ sanity:  ## the ecosystem's own gates, and that each of them bites
 gates: $(VENV)/.sanity
 	$(BIN)/python tools/gates.py
 	$(BIN)/python -m pytest -p no:cacheprovider -n 2 -m gates tests/packaging/test_gates.py
+
+rotations: $(VENV)/.test  ## 200 key rotations killed with kill -9, with faults at the venues, and run again
+	$(BIN)/python -m tests.lab.rotation_trials 200
 
 molecule: $(VENV)/.molecule  ## the playbooks on real hosts: systemd, nftables, sshd, PostgreSQL (as root on Debian 12)
 	@VENV=$(abspath $(VENV)) molecule/run.sh molecule test --all

@@ -50,6 +50,7 @@ KINDS = (
     "half_body",
     "wrong_schema",
     "revoked_key",
+    "hang",
 )
 OPS = ("own_key", "keys", "create_key", "delete_key", "open_orders", "*")
 

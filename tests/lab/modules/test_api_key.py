@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.unit.kv2_server import TOKEN, kv2_server
 
 from ansible_collections.hft.incident.plugins.module_utils.api_keys import plan
 from ansible_collections.hft.incident.plugins.module_utils.api_keys.entries import (
@@ -28,7 +29,14 @@ from ansible_collections.hft.incident.plugins.module_utils.deadline import Deadl
 from ansible_collections.hft.incident.plugins.module_utils.errors import UsageError
 from ansible_collections.hft.incident.plugins.module_utils.secret_ref import Secret
 from ansible_collections.hft.incident.plugins.module_utils.secret_stores import open_store
-from ansible_collections.hft.incident.plugins.module_utils.secret_stores.api import ABSENT, NEXT, PREVIOUS, Stored
+from ansible_collections.hft.incident.plugins.module_utils.secret_stores.api import (
+    ABSENT,
+    NEXT,
+    PREVIOUS,
+    Stored,
+    StoreError,
+)
+from ansible_collections.hft.incident.plugins.module_utils.secret_stores.file_tree import FileTree
 from ansible_collections.hft.incident.plugins.module_utils.steps import api_key
 from ansible_collections.hft.incident.plugins.module_utils.trading_system import TradingSystem
 from ansible_collections.hft.incident.plugins.module_utils.venues.accounts.bybit import BybitAccount
@@ -59,13 +67,13 @@ ROTATION = "inc-7"
 class Stage:
     """Venues with three keys each, a store, and what the module is given."""
 
-    def __init__(self, folder: Path, host: Host) -> None:
-        self.folder, self.host = folder, host
+    def __init__(self, folder: Path, host: Host, names: Sequence[str] = VENUES) -> None:
+        self.folder, self.host, self.names = folder, host, names
         self.store = open_store({"path": str(folder / "keys")})
         self.old: dict[str, str] = {}
         self.admin: dict[str, Key] = {}
         self.responder: dict[str, Key] = {}
-        for name in VENUES:
+        for name in names:
             server = host.venues[name]
             old = made_key(server, ("read", "trade"), HERE, "made by hand")
             self.admin[name], self.responder[name] = admin_key(server, name), made_key(server, ("read", "trade"))
@@ -111,9 +119,9 @@ class Stage:
 
     def play(self, *, check: bool = False, on_note: Any = None, **args: Any) -> Ran:
         given = {
-            "venues": [self.venue(name) for name in VENUES],
+            "venues": [self.venue(name) for name in self.names],
             "trading_systems": self.systems,
-            "keys": [self.entry(name) for name in VENUES],
+            "keys": [self.entry(name) for name in self.names],
             "secret_store": {"kind": "file", "path": str(self.folder / "keys")},
             "rotation": ROTATION,
             "timeout": 20.0,
@@ -532,6 +540,66 @@ def test_by_hand_the_old_key_put_again_is_no_new_one(by_hand: Stage) -> None:
     seen = stage.play(only=["bybit"])
     assert (seen.outcome, "the key that was put is not a new one" in seen["msg"]) == ("held", True)
     assert stage.store.read(f"bybit.trading{NEXT}") is None
+
+
+def test_by_hand_nothing_takes_away_what_a_person_put(by_hand: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The store fails right where the key is put in its place."""
+    stage = by_hand
+    new = put(stage)
+    write = FileTree.write
+
+    def full(self: FileTree, slot: str, what: Stored, expected: str) -> str:
+        if slot == "bybit.trading":
+            raise StoreError("no space left")
+        return write(self, slot, what, expected)
+
+    monkeypatch.setattr(FileTree, "write", full)
+    assert stage.play(only=["bybit"]).outcome == "failed"
+    assert (kept := stage.store.read(f"bybit.trading{NEXT}")) is not None
+    assert kept.id == new
+
+
+def test_by_hand_at_a_venue_that_truly_has_no_api(tmp_path: Path) -> None:
+    with venue_host({"kraken": "kraken"}) as host:
+        stage = Stage(tmp_path, host, ["kraken"])
+        seen = stage.play(breach=True)
+        assert (seen.outcome, "THE OLD KEY STILL WORKS" in seen["msg"]) == ("held", True)
+        server = stage.server("kraken")
+        new = made_key(server, ("read", "trade"), HERE)
+        stage.store.write(f"kraken.trading{NEXT}", stored(new), ABSENT)
+        server.exchange.keys.pop(stage.old["kraken"])
+        seen = stage.play(breach=True)
+        assert (seen.outcome, stage.alive("kraken")) == ("done", {new.id}), seen["msg"]
+        assert stage.current("kraken").id == new.id
+
+
+# Each store -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["ansible_vault", "vault_kv2"])
+def test_from_each_store_a_key_is_replaced_and_a_second_run_changes_nothing(stage: Stage, kind: str) -> None:
+    (stage.folder / "vault").mkdir(0o700)
+    with kv2_server() as kv2:
+        specs = {
+            "ansible_vault": {
+                "path": str(stage.folder / "vault/keys.yml"),
+                "password": stage.secret("password", "a test's"),
+            },
+            "vault_kv2": {"url": kv2.url, "token": stage.secret("token", TOKEN)},
+        }
+        spec = {"kind": kind, **specs[kind]}
+        store = open_store(spec)
+        store.write("okx.trading", stage.current("okx"), ABSENT)
+        for breach in (False, True):
+            rotation = f"inc-{breach}"
+            seen = stage.play(only=["okx"], secret_store=spec, rotation=rotation, breach=breach)
+            assert seen.outcome == "done", seen["msg"]
+            assert (found := store.read("okx.trading")) is not None
+            assert stage.alive("okx") == {found.id}
+            assert store.read(f"okx.trading{NEXT}") is store.read(f"okx.trading{PREVIOUS}") is None
+            again = stage.play(only=["okx"], secret_store=spec, rotation=rotation, breach=breach)
+            assert (again.outcome, again["changed"]) == ("done", False)
+        assert [path for path in kv2.entries if path.endswith(".lock")] == []
 
 
 # Revoked, delivered ---------------------------------------------------------------------------------------------------

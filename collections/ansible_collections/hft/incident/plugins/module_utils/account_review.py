@@ -14,9 +14,9 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from decimal import Decimal
-from ipaddress import ip_network
 from typing import Any, NamedTuple
 
+from .api_keys.entries import network
 from .audit_accounts import Network, within
 from .audit_findings import ALARMING, INFO, SUSPICIOUS, line
 from .errors import UsageError
@@ -88,12 +88,6 @@ def _approved_key(row: object, where: str) -> ApprovedKey:
         permissions=frozenset(map(str, row["permissions"])) if "permissions" in row else None,
         ip_allow_list=addresses if "ip_allow_list" in row else None,
     )
-
-
-def network(text: str) -> str:
-    """An address or network in one way of writing, whichever the venue uses; raises ValueError."""
-    found = ip_network(text.strip(), strict=False)
-    return str(found.network_address) if found.num_addresses == 1 else str(found)
 
 
 # Keys -----------------------------------------------------------------------------------------------------------------

@@ -88,6 +88,13 @@ options:
     type: list
     elements: str
     default: []
+  withdrawal_addresses:
+    description:
+      - With O(breach=true), withdrawals to these addresses of ours are not stopped. All others are.
+      - Where it is left out, C(hft_withdrawal_addresses) of the inventory is taken.
+    type: list
+    elements: str
+    default: []
   timeout:
     description: Seconds for each key.
     type: float

@@ -2,7 +2,7 @@
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 # SPDX-License-Identifier: Apache-2.0
 """In a breach, before a key is revoked: that no order is open, as the venue itself lists them to the responder's own
-key, and that no money is on its way out."""
+key. That no money is on its way out is ``withdrawal_freeze``'s."""
 
 from __future__ import annotations
 
@@ -11,12 +11,10 @@ from ..errors import IncidentError
 from ..secret_ref import SecretError
 from ..settings import VenueEntry
 from ..venues import open_venue
-from ..venues.accounts.api import Account
 from ..venues.errors import VenueError
 from .witness import REQUEST_S
 
 CANCELS = 3
-WITHDRAWALS_SINCE_MS = 30 * 86_400_000
 
 
 def open_orders_left(entry: VenueEntry, until: Deadline) -> str | None:
@@ -33,20 +31,3 @@ def open_orders_left(entry: VenueEntry, until: Deadline) -> str | None:
     except (VenueError, IncidentError, SecretError) as error:
         return str(error)
     return f"{len(left)} orders are open" if left else None
-
-
-def withdrawals_left(account: Account, until: Deadline) -> str | None:
-    """None once none is pending, each that was is cancelled; else why that is not proven."""
-    http, kept = account.venue.http, account.venue.http.deadline
-    http.deadline = until
-    try:
-        since = account.venue.now_ms() - WITHDRAWALS_SINCE_MS
-        pending = [one for one in account.withdrawals(since) if one.state == "pending"]
-        for one in pending:
-            account.cancel_withdrawal(one)
-        left = [one for one in account.withdrawals(since) if one.state == "pending"] if pending else []
-    except VenueError as error:
-        return str(error)
-    finally:
-        http.deadline = kept
-    return f"{len(left)} withdrawals are pending" if left else None

@@ -23,8 +23,9 @@ from ..settings import SystemEntry, VenueEntry
 from ..venues import credentials
 from ..venues.accounts.api import ApiKey, NotOffered, filled
 from ..venues.errors import AuthError, Rejected, UnknownOutcome, VenueError
+from ..withdrawal_freeze import freeze
 from . import plan
-from .containment import open_orders_left, withdrawals_left
+from .containment import open_orders_left
 from .delivery import deliver, reload, uses
 from .entries import KeyEntry, fingerprint
 from .plan import MERELY_LOOKS, Goal, Known, Move
@@ -33,19 +34,20 @@ from .witness import Witness, pause, unlike
 #: More new keys than this are not made in one run, however the venue behaves; nor more moves of any kind.
 MOST_CREATED, MOST_MOVES = 4, 100
 #: For cancels and withdrawals in a breach (s): the old key stays alive meanwhile.
-SECURE_S = 10.0
+SECURE_S, FREEZE_INTERVAL_S = 10.0, 1.0
 #: For a last look when time is up (s).
 LAST_LOOK_S = 2.0
 
 
 class Site(NamedTuple):
     """Where a key is used and kept. ``deliver_command`` brings it from the store to who reads it there (empty: they
-    read the store)."""
+    read the store); withdrawals to ``own_addresses`` are let go on."""
 
     venue: VenueEntry
     systems: tuple[SystemEntry, ...]
     store: SecretStore
     deliver_command: tuple[str, ...] = ()
+    own_addresses: frozenset[str] = frozenset()
 
 
 class Row(NamedTuple):
@@ -227,10 +229,11 @@ class Rotation:
             raise UnprovenError(f"{trouble}, and without this key we could not cancel: it is not revoked")
         if trouble:
             self._warnings.append(f"NOT PROVEN that no order is open: {trouble}")
-        trouble = withdrawals_left(self._witness.admin, until)
-        if trouble:
-            self._warnings.append(f"NOT PROVEN that no withdrawal is pending: {trouble}")
-            self._by_hand += self._witness.admin.steps_to_freeze_withdrawals
+        frozen = freeze(self._site.venue, self._site.own_addresses, until, FREEZE_INTERVAL_S, check=False)
+        if frozen.verdict != "frozen":
+            why = frozen.error or f"{len(frozen.pending)} are pending"
+            self._warnings.append(f"NOT PROVEN that no withdrawal is on its way: {why}")
+            self._by_hand += frozen.steps
         self._step("secure")
         self._known = self._known._replace(secured=True)
 
@@ -419,7 +422,10 @@ class Rotation:
         else:
             verdict = "failed"
         known = isinstance(error, (VenueError, IncidentError, SecretError))
-        return self._row(verdict, str(error) if known else f"internal error ({type(error).__name__})")
+        told = str(error) if known else f"internal error ({type(error).__name__})"
+        if isinstance(error, AuthError) and not self._site.venue.admin_api_key:
+            told += "; hft_venues has no admin_api_key for this venue, a key that may manage keys"
+        return self._row(verdict, told)
 
     def _row(self, verdict: str, error: str | None) -> Row:
         if error and not self._check:

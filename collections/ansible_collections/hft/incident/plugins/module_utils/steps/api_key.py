@@ -38,6 +38,7 @@ ARGUMENT_SPEC: dict[str, Any] = {
     "rotation": {"type": "str"},
     "breach": {"type": "bool", "default": False},
     "deliver_command": {"type": "list", "elements": "str", "default": []},
+    "withdrawal_addresses": {"type": "list", "elements": "str", "default": []},
     "timeout": {"type": "float", "default": 120.0},
 }
 #: How a verdict ends the task, the worst first; the others are good.
@@ -61,6 +62,7 @@ def run(params: Params, context: Context) -> Result:
             tuple(systems[name] for name in entry.used_by),
             store,
             tuple(params["deliver_command"]),
+            frozenset(params["withdrawal_addresses"]),
         )
         label, prefix = label_of(entry.name, rotation), label_prefix(entry.name)
         goal = Goal(params["state"], rotation, params["breach"], label, prefix)
