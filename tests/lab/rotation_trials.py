@@ -195,19 +195,22 @@ def in_the_end(on: Bench, venue: LabVenue, old: str) -> Iterator[str]:
 
 
 def trades(on: Bench, venue: LabVenue) -> str | None:
-    """None once the venue has an order that was placed with the key in the store. A breach takes the old key from a
-    system that trades, so it may have given its session up: it is told to connect again, as recovery does."""
+    """None once the venue has an order that was placed with the key in the store.
+
+    A breach takes the old key from a system that trades, and a fault hits its own requests, too: a session that it has
+    given up is connected again, as recovery does, however often that takes.
+    """
     key = (on.slot(venue.name) or {"id": ""})["id"]
-    if not ask(on.lab, "GET", f"/exchanges/{venue.name}")["connected"]:
-        ask(on.lab, "POST", f"/exchanges/{venue.name}/reconnect")
 
     def placed() -> bool:
+        if not ask(on.lab, "GET", f"/exchanges/{venue.name}")["connected"]:
+            ask(on.lab, "POST", f"/exchanges/{venue.name}/reconnect")
         return any(happened.kind == "placed" and happened.key == key for happened in venue.truth().happenings)
 
     try:
-        wait_until(placed)
+        wait_until(placed, 60.0)
     except AssertionError:
-        return "no order was placed with the new key"
+        return f"no order was placed with the new key: {ask(on.lab, 'GET', f'/exchanges/{venue.name}')}"
     return None
 
 
@@ -265,7 +268,7 @@ def rotate(on: Bench, rotation: str, one: Trial) -> dict[str, Any] | None:
 
 
 def main() -> None:
-    """``python -m tests.lab.rotation_trials [TRIALS [SEED]]``"""
+    """``python -m tests.lab.rotation_trials [TRIALS [SEED]]``, 200 where it is not said."""
     words = [*sys.argv[1:], *("200", str(SEED))[len(sys.argv) - 1 :]]
     trials, seed = int(words[0]), int(words[1])
     counts: Counter[str] = Counter()

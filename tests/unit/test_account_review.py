@@ -17,7 +17,6 @@ from ansible_collections.hft.incident.plugins.module_utils.account_review import
     Yardstick,
     approved_keys,
     missing_keys,
-    network,
     not_judged,
     review_addresses,
     review_keys,
@@ -25,6 +24,7 @@ from ansible_collections.hft.incident.plugins.module_utils.account_review import
     review_orders,
     review_withdrawals,
 )
+from ansible_collections.hft.incident.plugins.module_utils.api_keys.entries import network
 from ansible_collections.hft.incident.plugins.module_utils.audit_accounts import networks
 from ansible_collections.hft.incident.plugins.module_utils.errors import UsageError
 from ansible_collections.hft.incident.plugins.module_utils.venues.accounts.api import Address, ApiKey, Login, Withdrawal
