@@ -46,7 +46,7 @@ LAYERS = (
     ),
     Layer("the ccxt driver", (f"{UTILS}.venues.ccxt_driver",), (UTILS, "ccxt")),
     Layer("the database probe", (f"{UTILS}.database_probe",), (UTILS, "psycopg")),
-    Layer("keys in ansible-vault", (f"{UTILS}.secret_stores.ansible_vault",), (UTILS, "ansible", "yaml")),
+    Layer("keys in ansible-vault", (f"{UTILS}.secret_stores.ansible_vault",), (UTILS, "yaml")),
     Layer("keys in Vault or OpenBao", (f"{UTILS}.secret_stores.vault_kv2",), (UTILS, "hvac", "requests")),
     Layer("encrypted evidence", (f"{UTILS}.evidence_cipher",), (UTILS, "pyrage")),
     Layer("files of the site", (f"{UTILS}.yaml_file",), (UTILS, "yaml")),
