@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
+
+from .errors import UsageError
 
 #: ``info``: to be known; ``suspicious``: has harmless explanations, and somebody must give one; ``alarming``: has none
 #: that a trading host should have.
@@ -25,6 +27,41 @@ class Finding(NamedTuple):
     what: str
     detail: str = ""
     path: str | None = None
+
+
+class Accepted(NamedTuple):
+    """Findings that somebody has given an explanation for: all of this kind with this path or this sentence."""
+
+    kind: str
+    path: str | None = None
+    what: str | None = None
+
+    def covers(self, finding: Finding) -> bool:
+        return self.kind == finding.kind and self.path in (None, finding.path) and self.what in (None, finding.what)
+
+
+def accepted_of(rows: Iterable[Mapping[str, Any]]) -> list[Accepted]:
+    """Raises UsageError for a row that would accept more, or less, than it says."""
+    found = []
+    for number, row in enumerate(rows, 1):
+        if not row.get("kind") or not (row.get("path") or row.get("what")):
+            raise UsageError(f"accepted_findings: entry {number} has no kind, or neither path nor what")
+        unknown = sorted(set(row) - set(Accepted._fields))
+        if unknown:
+            raise UsageError(f"accepted_findings: entry {number}: unknown field {unknown[0]!r}")
+        found.append(Accepted(**{field: str(value) for field, value in row.items()}))
+    return found
+
+
+def with_accepted(findings: Iterable[Finding], accepted: Sequence[Accepted]) -> list[Finding]:
+    """What has an explanation is still told, last, and alarms nobody."""
+    told = [
+        finding._replace(severity=INFO, detail="; ".join(filter(None, [finding.detail, "accepted by the inventory"])))
+        if any(one.covers(finding) for one in accepted)
+        else finding
+        for finding in findings
+    ]
+    return sorted(told, key=lambda finding: -SEVERITIES.index(finding.severity))
 
 
 class Unknown(NamedTuple):

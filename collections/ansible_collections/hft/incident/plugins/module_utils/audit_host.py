@@ -15,7 +15,7 @@ import pwd
 import re
 import stat
 import struct
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from ipaddress import ip_address
 from typing import NamedTuple
 
@@ -75,27 +75,32 @@ class Suspects(NamedTuple):
     others: tuple[str, ...]
 
 
-def audit_processes(found: Findings, expected: Sequence[str], proc: str = PROC) -> Suspects:
-    """Programs whose files are gone or lie where anybody may write, and libraries that are pushed in."""
+def audit_processes(
+    found: Findings, expected: Sequence[str], proc: str = PROC, explained: Container[str] = ()
+) -> Suspects:
+    """Programs whose files are gone or lie where anybody may write, and libraries that are pushed in. ``explained``:
+    programs that alarm, whose processes are no suspects all the same."""
     seen, unseen = processes(proc)
-    files, pids = set(), set()
+    files: set[str] = set()
+    pids: set[int] = set()
     for process in seen:
         exe, who = process.exe or "", f"process {process.pid} ({process.name})"
         path = exe[: -len(_DELETED)] if exe.endswith(_DELETED) else exe
+        suspects: set[int] = set() if path in explained else pids
         known = below(path, expected)  # where it lies is no news; that its file is gone is
         if path.startswith("/memfd:") and not known:
             found.add("process_memory_only", ALARMING, f"{who} runs a program that was never a file", path, path)
-            pids.add(process.pid)
+            suspects.add(process.pid)
         elif below(path, OPEN_FOLDERS) and not known:
             found.add("process_open_folder", ALARMING, f"{who} runs from where anybody may write", exe, path)
-            pids.add(process.pid)
+            suspects.add(process.pid)
         elif path != exe and not path.startswith("/memfd:"):
             if os.path.lexists(path):
                 what = f"{who} runs a program whose file was replaced since"
                 found.add("process_deleted", SUSPICIOUS, what, exe, path)
             else:
                 found.add("process_deleted", ALARMING, f"{who} runs a program whose file is gone", exe, path)
-                pids.add(process.pid)
+                suspects.add(process.pid)
         elif path == exe and not known:
             files.add(path)
         for library in process.preloads:

@@ -37,6 +37,7 @@ options:
       - V(logins), who came in, from where, and who tried (wtmp, btmp, sshd in the journal, the audit log).
       - V(log), refused authorizations in the trading system's own log.
       - V(malware), C(clamscan), where it is there, on a copy.
+      - Where it is left out, C(hft_audit_checks) of the inventory is taken.
     type: list
     elements: str
     choices: [repository, release, processes, sockets, persistence, setuid, kernel, packages, logins, log, malware]
@@ -111,6 +112,14 @@ options:
       - Where it is left out, C(hft_kernel_modules) of the inventory is taken.
     type: list
     elements: str
+  accepted_findings:
+    description:
+      - Findings that somebody has an explanation for. They are told as V(info), and a host that has only such ones is
+        clean. Each has C(kind), and C(path) or C(what), as RV(findings) has them.
+      - Where it is left out, C(hft_accepted_findings) of the inventory is taken.
+    type: list
+    elements: dict
+    default: []
   setuid_paths:
     description: Absolute paths that are searched for programs that run as somebody else.
     type: list

@@ -19,7 +19,7 @@ from typing import Any
 
 from .. import audit_accounts, audit_host, audit_packages, audit_repository
 from ..arguments import require_positive
-from ..audit_findings import ALARMING, INFO, SEVERITIES, SUSPICIOUS, Findings, worst
+from ..audit_findings import ALARMING, INFO, SEVERITIES, SUSPICIOUS, Findings, accepted_of, with_accepted, worst
 from ..deadline import Deadline
 from ..errors import HeldError, UsageError
 from ..host_command import MISSING, Ran
@@ -52,8 +52,9 @@ def run(params: Params, _context: Context) -> Result:
     now = time.time()
     since = _since(params["since"], now)
     _require_usable(params)
+    accepted = accepted_of(params["accepted_findings"])
     found, states = _look(params, since)
-    findings, unknown = found.findings(), found.unknowns()
+    findings, unknown = with_accepted(found.findings(), accepted), found.unknowns()
     host = socket.gethostname()
     told = {
         "host": host,
@@ -166,7 +167,8 @@ def _processes(params: Params, _since: float, _deadline: Deadline, found: Findin
 
 def _sockets(params: Params, _since: float, _deadline: Deadline, found: Findings) -> None:
     seen, holders = audit_host.sockets(), audit_host.holders_of_sockets()
-    suspects = audit_host.audit_processes(Findings(), _expected_programs(params))
+    explained = {one.path for one in accepted_of(params["accepted_findings"]) if one.path}
+    suspects = audit_host.audit_processes(Findings(), _expected_programs(params), explained=explained)
     audit_host.audit_suspects(found, seen, holders, suspects.pids)
     if params["expected_listeners"] is None:
         found.unknown("sockets", "nobody says what should listen here (hft_expected_listeners)")
@@ -355,6 +357,7 @@ ARGUMENT_SPEC: dict[str, Any] = {
         "elements": "str",
         "default": ["/usr/bin", "/usr/sbin", "/usr/local", "/opt", "/home", "/root", *audit_host.OPEN_FOLDERS[:3]],
     },
+    "accepted_findings": {"type": "list", "elements": "dict", "default": []},
     "require": {"type": "str", "choices": ["clean"]},
     "journalctl": {"type": "str", "default": "journalctl"},
     "timeout": {"type": "float", "default": 60.0},
