@@ -29,11 +29,11 @@ class ActionModule(Door):
 
     def _step_for(self, task_vars: Mapping[str, Any]) -> Step:
         host = str(task_vars.get("inventory_hostname", "localhost"))
-        if self._connection.transport == "local":
-            return partial(_refuse, CONTROL_NODE)
         if self._task.delegate_to:
             return partial(_refuse, "delegate_to: play it on the host itself, where it is undone later")
-        return lambda params, context: host_isolation.run_on(params, context, host, partial(self._ship, task_vars))
+        here = self._connection.transport == "local"
+        part = partial(_refuse, CONTROL_NODE) if here else partial(self._ship, task_vars)
+        return lambda params, context: host_isolation.run_on(params, context, host, part)
 
     def _ship(self, task_vars: Mapping[str, Any], params: Params, _context: Context) -> Result:
         """The host's part, done by the module there, over a connection that is made for it and closed after it."""

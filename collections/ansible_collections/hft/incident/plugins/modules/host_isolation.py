@@ -105,6 +105,13 @@ options:
     description: Seconds that O(external_command) may take.
     type: float
     default: 60.0
+  on_host:
+    description:
+      - Whether the host is isolated on itself, too. Without it O(external_command) is all there is, for a host that has
+        no nftables or is the control node itself; whether it has worked, nobody has tried out then.
+      - Where it is left out, C(hft_isolate_on_host) of the inventory is taken.
+    type: bool
+    default: true
   control_node:
     description: For the action plugin of this module only. It tells the host which machine the control node is.
     type: str

@@ -7,7 +7,7 @@ From outside first, where the site can: what isolates a host on that host can be
 there. Then on the host, with a revert armed; what the host did is proven over a connection that is newer than it, and
 only then is the revert disarmed.
 
-Source: issue 5, section 2; seed-faults A1.
+Source: runbook section 6 (isolate system from network); seed-faults A1.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ..isolation_host import SPEC, change, machine_id, wanted
 from ..redaction import scrub_text
 from . import Context, Params, Result, event, inverse
 
-ARGUMENT_SPEC: dict[str, Any] = {**SPEC, **REQUIRE_EVIDENCE}
+ARGUMENT_SPEC: dict[str, Any] = {**SPEC, **REQUIRE_EVIDENCE, "on_host": {"type": "bool", "default": True}}
 
 #: Does the host's part with these arguments, over a connection of its own; its result is that of
 #: ``isolation_host.change``.
@@ -36,6 +36,8 @@ def run_on(params: Params, context: Context, host: str, host_part: HostPart) -> 
     """Isolate or open ``host``, an inventory name; raises UsageError before anything is changed."""
     if params["confirm"] or params["control_node"]:
         raise UsageError("confirm, control_node: only this module's own action plugin says that")
+    if not params["on_host"]:
+        return _Change(params, context, host, host_part).from_outside_only()
     if params["state"] == "isolated":
         wanted(params)
     change_of = _Change(params, context, host, host_part)
@@ -102,6 +104,32 @@ class _Change:
         return self._completed(result)
 
     # From outside
+
+    def from_outside_only(self) -> Result:
+        """What nobody has tried out is told as such. Whether it was so before, only the site's command knows."""
+        state = self._params["state"]
+        if not self._params["external_command"]:
+            raise UsageError("on_host: without it, external_command has to say how the host is isolated from outside")
+        intended = [self._inverse()] if state == "isolated" and not self._context.check else []
+        inverses = self._context.intend(intended) if intended else []
+        self._from_outside(state)
+        told: Result = {"changed": True, "confirmed": False, "sockets_left": [], "conntrack": "", "inverses": inverses}
+        if self._external["state"] == "failed":
+            told |= {"failed": True, "outcome": UnprovenError.outcome, "changed": False}
+        words = "isolated" if state == "isolated" else "open again"
+        told |= {"msg": f"{self._host} is {words} from outside alone: NOT TRIED OUT", "outcome": UnprovenError.outcome}
+        if not self._context.check and self._external["state"] != "failed":
+            kind = "host.isolated" if state == "isolated" else "host.isolation_reverted"
+            told["record"] = [event(kind, self._outside(state))]
+        return self._completed(told)
+
+    def _outside(self, state: str) -> dict[str, Any]:
+        """What the record has of it."""
+        if state == "open":
+            return {"host": self._host, "by": "a responder", "sockets_left": []}
+        nothing: dict[str, Any] = {"responders": [], "probes": [], "sockets_killed": [], "sockets_left": []}
+        said = {"host": self._host, "state": "isolated", "confirmed": False, "external": "isolated", "reverts_at": ""}
+        return {**said, **nothing, "on_host": False}
 
     def _from_outside(self, state: str) -> None:
         """By the site's own command. That it failed is said, and holds up nothing."""
@@ -179,7 +207,7 @@ class _Change:
         return {**said, **told, "external": self._external["state"]}
 
     def _inverse(self) -> dict[str, Any]:
-        names = ("table", "timeout", "external_command", "external_timeout")
+        names = ("table", "timeout", "external_command", "external_timeout", "on_host")
         args = {"state": "open", **{name: self._params[name] for name in names}}
         return inverse("host_isolation", args, f"end the isolation of {self._host}")
 
