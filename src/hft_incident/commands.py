@@ -270,7 +270,7 @@ def _role(options: argparse.Namespace) -> int:
 def _key(options: argparse.Namespace) -> int:
     from .key_put import put
 
-    return _done(options, put(options.name, options.inventory, in_use=options.in_use))
+    return _done(options, put(options.name, options.inventory, in_use=options.in_use, seen_by=options.seen_by))
 
 
 def _credentials(options: argparse.Namespace) -> int:
@@ -557,6 +557,12 @@ def _declare_key(parser: argparse.ArgumentParser) -> None:
     put.add_argument("name", metavar="KEY", help="as hft_api_keys of the inventory names it")
     put.add_argument("-i", "--inventory", metavar="INVENTORY", help="whose keys and store; default: as `run`")
     put.add_argument("--in-use", action="store_true", help="it is the one in use, for a store that has none yet")
+    put.add_argument(
+        "--seen-by",
+        metavar="PERSON",
+        default="",
+        help="who has seen on the website what the key may do and from where: some venues' APIs do not tell",
+    )
     put.add_argument(
         "--json", action="store_true", default=argparse.SUPPRESS, help="print one JSON object on standard output"
     )

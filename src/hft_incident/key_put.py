@@ -23,6 +23,7 @@ from ansible_collections.hft.incident.plugins.module_utils.secret_stores import 
 from ansible_collections.hft.incident.plugins.module_utils.secret_stores.api import ABSENT, NEXT, Stored
 
 from .inventory import inventory_sources, plain_variable
+from .roles import person_named
 
 PARTS = ("id", "secret", "passphrase")
 MAX_BYTES = 64 * 1024
@@ -45,8 +46,9 @@ class Put(NamedTuple):
         return [f"{self.key}: key {self.fingerprint} is in the store, {where}"]
 
 
-def put(name: str, inventory: str | None, *, in_use: bool = False, home: Path | None = None) -> Put:
+def put(name: str, inventory: str | None, *, in_use: bool = False, seen_by: str = "", home: Path | None = None) -> Put:
     """Store what the person gives. ``in_use``: it is the one that the trading systems use, for a store without one.
+    ``seen_by``: who has seen on the website what it may do and from where, since some venues do not tell.
 
     Raises UsageError for what cannot be meant or is no key, StoreError and Busy.
     """
@@ -56,7 +58,8 @@ def put(name: str, inventory: str | None, *, in_use: bool = False, home: Path | 
     if not isinstance(spec, Mapping):
         raise UsageError("hft_secret_store of the inventory must be a mapping with 'kind'")
     store = open_store(spec)
-    given = _asked(entry) if sys.stdin.isatty() else _read()
+    witness = person_named(seen_by) if seen_by else ""
+    given = (_asked(entry) if sys.stdin.isatty() else _read())._replace(seen_by=witness)
     slot = entry.slot if in_use else entry.slot + NEXT
     with store.lock(entry.slot, Deadline(LOCK_S)):
         found = store.read(slot)

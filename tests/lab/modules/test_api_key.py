@@ -39,6 +39,7 @@ from ansible_collections.hft.incident.plugins.module_utils.secret_stores.api imp
 from ansible_collections.hft.incident.plugins.module_utils.secret_stores.file_tree import FileTree
 from ansible_collections.hft.incident.plugins.module_utils.steps import api_key
 from ansible_collections.hft.incident.plugins.module_utils.trading_system import TradingSystem
+from ansible_collections.hft.incident.plugins.module_utils.venues.accounts.api import ApiKey
 from ansible_collections.hft.incident.plugins.module_utils.venues.accounts.bybit import BybitAccount
 from ansible_collections.hft.incident.plugins.module_utils.venues.accounts.deribit import DeribitAccount
 from ansible_collections.hft.incident.plugins.module_utils.venues.errors import (
@@ -478,12 +479,47 @@ def by_hand(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Stage:
     return stage
 
 
-def put(stage: Stage, permissions: tuple[str, ...] = ("read", "trade"), ips: list[str] = HERE) -> str:
+def put(
+    stage: Stage, permissions: tuple[str, ...] = ("read", "trade"), ips: list[str] = HERE, seen_by: str = ""
+) -> str:
     """What a person makes on the website, and ``hft-incident key put`` stores."""
     key = made_key(stage.server("bybit"), permissions, ips)
     found = stage.store.read(f"bybit.trading{NEXT}")
-    stage.store.write(f"bybit.trading{NEXT}", stored(key), found.version if found else ABSENT)
+    given = stored(key)._replace(seen_by=seen_by)
+    stage.store.write(f"bybit.trading{NEXT}", given, found.version if found else ABSENT)
     return key.id
+
+
+def test_by_hand_what_no_api_tells_counts_by_a_persons_word_only(
+    by_hand: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = BybitAccount.own_key
+
+    def without_addresses(account: BybitAccount) -> ApiKey:
+        return told(account)._replace(ip_allow_list=None)
+
+    monkeypatch.setattr(BybitAccount, "own_key", without_addresses)
+    stage = by_hand
+    put(stage)
+    seen = stage.play(only=["bybit"])
+    assert (seen.outcome, "nobody has said from where" in seen["msg"]) == ("held", True)
+    assert any("--seen-by YOU" in step for step in seen["by_hand"][key_name("bybit")])
+    assert stage.current("bybit").id == stage.old["bybit"]
+
+    put(stage, ("read", "trade", "withdraw"), seen_by="dave@firm.example")
+    seen = stage.play(only=["bybit"])
+    assert (seen.outcome, "may do more than it should: withdraw" in seen["msg"]) == ("failed", True)
+
+    new = put(stage, seen_by="dave@firm.example")
+    stage.server("bybit").exchange.keys.pop(stage.old["bybit"])
+    seen = stage.play(only=["bybit"])
+    assert (seen.outcome, stage.current("bybit").id) == ("done", new)
+    assert "bybit does not tell from where: dave@firm.example has seen it on the website" in seen["msg"]
+    (verified,) = seen.noted("api_key.verified")[-1:]
+    assert (verified["untold"], verified["seen_by"]) == ("from where", "dave@firm.example")
+    assert stage.play(state="present", only=["bybit"]).outcome == "done"
+    stage.store.write("bybit.trading", stage.current("bybit")._replace(seen_by=""), stage.current("bybit").version)
+    assert stage.play(state="present", only=["bybit"]).outcome == "unproven"
 
 
 def test_by_hand_planned_a_person_is_told_every_step_and_nothing_is_believed(by_hand: Stage) -> None:
@@ -493,7 +529,7 @@ def test_by_hand_planned_a_person_is_told_every_step_and_nothing_is_believed(by_
     assert row(seen, "bybit")["working_keys"] == 1
     steps = seen["by_hand"][key_name("bybit")]
     assert any(label_of(key_name("bybit"), ROTATION) in step and "read, trade" in step for step in steps)
-    assert steps[-2] == f"Put it into the store: hft-incident key put {key_name('bybit')}"
+    assert steps[-2] == f"Put it into the store: hft-incident key put {key_name('bybit')} --seen-by YOU"
     assert stage.play()["changed"] is False
 
     wide = put(stage, ("read", "trade", "withdraw"))

@@ -29,7 +29,7 @@ from .containment import open_orders_left
 from .delivery import deliver, reload, uses
 from .entries import KeyEntry, fingerprint
 from .plan import MERELY_LOOKS, Goal, Known, Move
-from .witness import Witness, pause, unlike
+from .witness import Witness, pause, unlike, untold
 
 #: More new keys than this are not made in one run, however the venue behaves; nor more moves of any kind.
 MOST_CREATED, MOST_MOVES = 4, 100
@@ -289,9 +289,24 @@ class Rotation:
             if pending and self._known.listed is not None:
                 self._discard_pending(move)
             raise IncidentError(f"{'the new key' if pending else 'the key in use'} {wrong}")
+        hidden = untold(facts, self._entry)
+        if hidden:
+            self._require_seen(stored, hidden, pending)
         self._step("verify")
         self._known = self._known._replace(usable=self._known.usable | {move.key})
-        self._note("verified", stored)
+        self._note("verified", stored, **({"untold": hidden, "seen_by": stored.seen_by} if hidden else {}))
+
+    def _require_seen(self, stored: Stored, hidden: str, pending: bool) -> None:
+        """Where the API does not tell, a person's word is all there is, and it is told as such."""
+        untold_by = f"{self._site.venue.name} does not tell {hidden}"
+        if stored.seen_by:
+            self._warnings.append(f"{untold_by}: {stored.seen_by} has seen it on the website")
+        elif pending:
+            put = f"hft-incident key put {self._entry.name} --seen-by YOU"
+            steps = [f"Look at the new key on the website, then put it again and say who has seen it: {put}"]
+            raise ByHand(f"nobody has said {hidden}, which {self._site.venue.name} does not tell", steps)
+        else:
+            raise UnprovenError(f"{untold_by}, and nobody has said that they have seen it; look on its website")
 
     def _not_taken(self, stored: Stored, pending: bool, error: AuthError) -> None:
         """The venue refuses a key that should work, again and again."""
@@ -397,7 +412,7 @@ class Rotation:
 
     def _steps_to_put(self) -> list[str]:
         return [
-            f"Put it into the store: hft-incident key put {self._entry.name}",
+            f"Put it into the store: hft-incident key put {self._entry.name} --seen-by YOU",
             "Run this again: it verifies the key and goes on.",
         ]
 
@@ -473,11 +488,11 @@ class Rotation:
             return None
         return len(ids - gone)
 
-    def _note(self, kind: str, key: Stored | str | None) -> None:
+    def _note(self, kind: str, key: Stored | str | None, **more: str) -> None:
         key_id = key.id if isinstance(key, Stored) else key or ""
         told = {"key": self._entry.name, "venue": self._site.venue.name, "rotation": self._goal.rotation}
         if not self._check and self._goal.state != "present":
-            self._tell(f"api_key.{kind}", {**told, "fingerprint": fingerprint(key_id)})
+            self._tell(f"api_key.{kind}", {**told, "fingerprint": fingerprint(key_id), **more})
 
     def _keep_out(self, stored: Stored) -> None:
         """Whatever anybody answers, these appear in no result."""

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from ..deadline import Deadline
-from ..errors import UnprovenError
 from ..kill_order import pause_after
 from ..secret_ref import Secret
 from ..secret_stores.api import Stored
@@ -123,21 +122,25 @@ class Witness:
         return account
 
 
+def untold(facts: ApiKey, entry: KeyEntry) -> str:
+    """What of the key's rights and addresses the venue does not tell; "" where it tells all that has to be known."""
+    rights = ["what the key may do"] if facts.permissions is None else []
+    addresses = ["from where"] if facts.ip_allow_list is None and entry.ip_allow_list else []
+    return " and ".join(rights + addresses)
+
+
 def unlike(facts: ApiKey, entry: KeyEntry) -> str | None:
-    """What the key may do that it should not, or not do that it should; None where all is as it should be. Raises
-    UnprovenError where the venue does not tell."""
-    if facts.permissions is None or (facts.ip_allow_list is None and entry.ip_allow_list):
-        raise UnprovenError("the venue does not tell what the key may do; look on its website")
+    """What the key may do that it should not, or not do that it should; None where all that the venue tells is as it
+    should be."""
     if not facts.enabled:
         return "is disabled"
-    beyond = facts.permissions - entry.permissions
-    if beyond:
-        return f"may do more than it should: {', '.join(sorted(beyond))}"
-    missing = entry.permissions - facts.permissions
-    if missing:
-        return f"may not do what it should: {', '.join(sorted(missing))}"
-    if entry.ip_allow_list:
-        listed = {_network(text) for text in facts.ip_allow_list or ()}
+    rights = entry.permissions if facts.permissions is None else facts.permissions
+    if rights - entry.permissions:
+        return f"may do more than it should: {', '.join(sorted(rights - entry.permissions))}"
+    if entry.permissions - rights:
+        return f"may not do what it should: {', '.join(sorted(entry.permissions - rights))}"
+    if entry.ip_allow_list and facts.ip_allow_list is not None:
+        listed = {_network(text) for text in facts.ip_allow_list}
         if listed != set(entry.ip_allow_list):
             told = ", ".join(sorted(listed)) or "every address"
             return f"may be used from {told}, not from {', '.join(entry.ip_allow_list)}"

@@ -28,6 +28,10 @@ _SLOT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,100}")
 _OWN = (NEXT, PREVIOUS, ".lock", ".json", ".new")
 
 
+#: What is kept of a key beside what the trading system reads.
+FACTS = ("rotation", "label", "seen_by")
+
+
 class StoreError(IncidentError):
     """The store did not do it, or cannot be trusted; the message holds no secret."""
 
@@ -42,7 +46,8 @@ class Busy(HeldError):
 
 class Stored(NamedTuple):
     """A key in its slot. ``rotation`` is the one that made it ("": before any), ``label`` its name at the venue;
-    ``version`` is the store's own word for this very content."""
+    ``version`` is the store's own word for this very content. ``seen_by``: who has seen on the venue's website what it
+    may do and from where, for venues whose API does not tell ("": nobody)."""
 
     id: str
     secret: Secret
@@ -50,6 +55,7 @@ class Stored(NamedTuple):
     rotation: str = ""
     label: str = ""
     version: str = ABSENT
+    seen_by: str = ""
 
 
 class SecretStore(ABC):
@@ -88,6 +94,7 @@ def document(stored: Stored) -> dict[str, str]:
         "passphrase": stored.passphrase.reveal() if stored.passphrase else "",
         "rotation": stored.rotation,
         "label": stored.label,
+        "seen_by": stored.seen_by,
     }
     return {name: value for name, value in parts.items() if value}
 
@@ -96,11 +103,12 @@ def parsed(found: object, where: str, version: str) -> Stored:
     """The reverse of ``document``. Raises StoreError, which never shows what was found."""
     if not isinstance(found, Mapping) or not all(isinstance(found.get(name), str) for name in ("id", "secret")):
         raise StoreError(f'{where} is no key: it must be {{"id": …, "secret": …}}')
-    texts = {name: found.get(name) or "" for name in ("id", "secret", "passphrase", "rotation", "label")}
+    texts = {name: found.get(name) or "" for name in ("id", "secret", "passphrase", *FACTS)}
     if not all(isinstance(text, str) for text in texts.values()) or not (texts["id"] and texts["secret"]):
         raise StoreError(f"{where} is no key: one of its fields is empty or no text")
     passphrase = Secret(texts["passphrase"]) if texts["passphrase"] else None
-    return Stored(texts["id"], Secret(texts["secret"]), passphrase, texts["rotation"], texts["label"], version)
+    facts = {name: texts[name] for name in FACTS}
+    return Stored(texts["id"], Secret(texts["secret"]), passphrase, version=version, **facts)
 
 
 def decoded(text: bytes, where: str) -> Any:
