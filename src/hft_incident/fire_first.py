@@ -81,8 +81,7 @@ def _fire(incident: Incident, condition: str, sources: Sequence[str], reason: st
 
 
 def _report(record: Callable[[str, Mapping[str, Any]], None], said: Report) -> None:
-    told = {"by": BY, "name": said.name, "state": said.state, "text": said.text, "ms": said.elapsed_ms}
-    record("venue.reported", told)
+    record("venue.reported", {"by": BY, **said.to_record()})
 
 
 def _closing(incident: Incident, what: Closing) -> None:

@@ -43,6 +43,7 @@ from .steps import event
 from .timestamps import iso_of_ms, moment
 from .venues.accounts import ACCOUNTS, account_class
 from .venues.accounts.api import ApiKey
+from .venues.api import OpenOrder
 
 LOOKED_AT, FINDING = "account.looked_at", "account.finding"
 WINDOW_MS = 7 * 86_400_000
@@ -76,8 +77,11 @@ def yardstick(params: Mapping[str, Any], entries: Sequence[VenueEntry], now_ms: 
     )
 
 
-def look(params: Mapping[str, Any], parts: Sequence[str] = PARTS) -> dict[str, Any]:
-    """The result's fields; raises UsageError before anything is asked."""
+def look(
+    params: Mapping[str, Any], parts: Sequence[str] = PARTS, killed: Mapping[str, Sequence[OpenOrder]] | None = None
+) -> dict[str, Any]:
+    """The result's fields; ``killed``: by venue, orders that the response has cancelled, which nobody else can show any
+    more. Raises UsageError before anything is asked."""
     require_positive(params, "timeout")
     require_place(params)
     entries = chosen_venues(params)
@@ -88,9 +92,12 @@ def look(params: Mapping[str, Any], parts: Sequence[str] = PARTS) -> dict[str, A
         partial(read_ids, known.keys, store, params["timeout"]),
     ]
     seen, ids = at_once(reads)
-    unread = _unread(known.keys, ids)
+    unread = unread_keys(known.keys, ids)
     known = known._replace(keys=with_ids(known.keys, ids))
-    findings = _bounded(finding for one in seen.values() for finding in _review(one, known))
+    gone = killed or {}
+    findings = _bounded(
+        finding for one in seen.values() for finding in _review(one, known, gone.get(one.entry.name, ()))
+    )
     unknown = [row for one in seen.values() for row in _unknown(one)] + unread
     return {
         "since": iso_of_ms(known.since_ms),
@@ -191,7 +198,7 @@ def with_ids(keys: Sequence[ApprovedKey], found: Mapping[str, Answer[list[str]]]
     return tuple(told)
 
 
-def _unread(keys: Sequence[ApprovedKey], found: Mapping[str, Answer[list[str]]]) -> list[dict[str, Any]]:
+def unread_keys(keys: Sequence[ApprovedKey], found: Mapping[str, Answer[list[str]]]) -> list[dict[str, Any]]:
     """Keys of ours whose ids nobody could say: they will look like somebody else's."""
     rows = []
     for key in keys:
@@ -225,7 +232,7 @@ def _since_ms(given: str | None, now_ms: int) -> int:
     return int(parsed.timestamp() * 1000)
 
 
-def _review(seen: Seen, known: Yardstick) -> list[Finding]:
+def _review(seen: Seen, known: Yardstick, killed: Sequence[OpenOrder]) -> list[Finding]:
     venue = seen.entry.name
     reviews: dict[str, Callable[[Any], list[Finding]]] = {
         "withdrawals": lambda rows: review_withdrawals(venue, rows, known),
@@ -241,7 +248,7 @@ def _review(seen: Seen, known: Yardstick) -> list[Finding]:
         rows = seen.value(part)
         if rows is not None:
             found += review(rows)
-    return found
+    return found + review_orders(venue, killed, known, state="cancelled")
 
 
 def _keys(seen: Seen) -> list[ApiKey]:

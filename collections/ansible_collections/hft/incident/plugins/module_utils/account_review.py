@@ -259,8 +259,8 @@ def review_logins(venue: str, logins: Iterable[Login], known: Yardstick) -> list
     return found
 
 
-def review_orders(venue: str, orders: Sequence[OpenOrder], known: Yardstick) -> list[Finding]:
-    """Live orders that none of our systems has sent, by their client ids; one finding a client id."""
+def review_orders(venue: str, orders: Sequence[OpenOrder], known: Yardstick, state: str = "open") -> list[Finding]:
+    """Orders that none of our systems has sent, by their client ids; one finding a client id."""
     if known.client_id is None:
         return []
     foreign: dict[str, list[OpenOrder]] = {}
@@ -270,7 +270,7 @@ def review_orders(venue: str, orders: Sequence[OpenOrder], known: Yardstick) -> 
     found = []
     for client_id, some in foreign.items():
         whose = f"with the client id {client_id}" if client_id else "without a client id"
-        what = f"{len(some)} open order{'s' if len(some) > 1 else ''} {whose}, as none of our systems sends them"
+        what = f"{len(some)} {state} order{'s' if len(some) > 1 else ''} {whose}, as none of our systems sends them"
         shown = "; ".join(f"{o.side} {_plain(o.qty)} {o.symbol} ({o.id})" for o in some[:5])
         more = f"; {len(some) - 5} more" if len(some) > 5 else ""
         found.append(Finding(venue, "order_foreign", ALARMING, line(what), line(f"{shown}{more}")))

@@ -8,10 +8,11 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from .errors import UsageError
 from .settings import SystemEntry, VenueEntry
+from .venues.api import OpenOrder
 from .venues.errors import AuthError, Banned, RateLimited, VenueError
 
 #: Seconds between attempts while the other side fails: doubled from the first to the last.
@@ -22,6 +23,10 @@ AUTH_PAUSE_S = 0.5
 RATE_LIMIT_PAUSE_S = 1.0
 #: One request may take this share of the whole time, so that a single hang does not use it up.
 REQUEST_SHARE, MAX_REQUEST_S = 0.2, 2.0
+
+
+#: So many orders of one listing stand in the record one by one.
+MOST_ORDERS = 1000
 
 
 class KillOrder(NamedTuple):
@@ -55,12 +60,25 @@ def checked(order: KillOrder) -> KillOrder:
 
 
 class Report(NamedTuple):
-    """Something happened at a venue or a trading system; one line for a person."""
+    """Something happened at a venue or a trading system; one line for a person. ``orders`` were not seen before."""
 
     name: str
     state: str  #: open | cancelling | clear | unknown | stopped | refused | unreachable
     text: str
     elapsed_ms: float
+    orders: tuple[OpenOrder, ...] = ()
+
+    def to_record(self) -> dict[str, Any]:
+        """The data of ``venue.reported``. Once an order is cancelled, nobody else can tell whose it was."""
+        told: dict[str, Any] = {"name": self.name, "state": self.state, "text": self.text, "ms": self.elapsed_ms}
+        if self.orders:
+            told["orders"] = [
+                {"id": order.id, "client_id": order.client_id, "symbol": order.symbol, "line": order.line,
+                 "side": order.side, "qty": str(order.qty), "price": None if order.price is None else str(order.price)}
+                for order in self.orders[:MOST_ORDERS]
+            ]  # fmt: skip
+            told["orders_not_listed"] = max(0, len(self.orders) - MOST_ORDERS)
+        return told
 
 
 OnReport = Callable[[Report], None]

@@ -150,8 +150,9 @@ class MassCancel:
             if not listing.orders:
                 raise
             orders = list(listing.orders)  # not all that is open, but enough to know that it is, and to cancel by
+        fresh = tuple(order for order in orders if _identity(order) not in self._seen)
         with self._together:
-            self._seen.update(_identity(order) for order in orders)
+            self._seen.update(_identity(order) for order in fresh)
             self._live, self._current, self._error = orders, True, None
             if not self._counted:
                 self._open_before, self._counted = len(orders), True
@@ -159,7 +160,7 @@ class MassCancel:
             if self._streak <= 1:
                 self._first_clear_ms = self._clock.elapsed_ms() if self._streak else None
         if orders:
-            self._say("open", f"{len(orders)} open orders")
+            self._say("open", f"{len(orders)} open orders", fresh)
         elif self._streak == 1:
             self._say("empty", "nothing open" + (", asking again" if self._order.confirm > 1 else ""))
 
@@ -203,10 +204,10 @@ class MassCancel:
     def _sleep(self, seconds: float) -> None:
         time.sleep(min(seconds, self._deadline.remaining()))
 
-    def _say(self, state: str, text: str) -> None:
-        if text != self._said:
+    def _say(self, state: str, text: str, fresh: tuple[OpenOrder, ...] = ()) -> None:
+        if text != self._said or fresh:
             self._said = text
-            self._on_report(Report(self._entry.name, state, text, self._clock.elapsed_ms()))
+            self._on_report(Report(self._entry.name, state, text, self._clock.elapsed_ms(), fresh))
 
 
 def _identity(order: OpenOrder) -> tuple[str, str, str]:

@@ -39,9 +39,7 @@ def run(params: Params, context: Context) -> Result:
     order = _order(params, check=context.check)
 
     def report(said: Report) -> None:
-        context.note(
-            "venue.reported", {"name": said.name, "state": said.state, "text": said.text, "ms": said.elapsed_ms}
-        )
+        context.note("venue.reported", said.to_record())
 
     closed: dict[str, list[dict[str, Any]]] = {}
 
