@@ -75,7 +75,16 @@ CATALOG: Mapping[str, IncidentType] = {
             ),
         ),
         IncidentType("performance_degradation", "Latency or throughput is out of bounds", 5),
-        IncidentType("security_breach", "Somebody else may hold our keys or our hosts", 6),
+        IncidentType(
+            "security_breach",
+            "Somebody else may hold our keys or our hosts",
+            6,
+            (
+                Input("reason", "why, in a few words; it goes into the record", "'orders that nobody placed'"),
+                Input("confirmed_by", "who says that it is a breach", "dave@firm.example"),
+                Input("since", "the earliest suspicion, in UTC; how far back is looked", "2026-11-20T00:00:00Z"),
+            ),
+        ),
         IncidentType("data_corruption", "Positions, orders or market data are wrong", 7),
         IncidentType("network_failure", "A line to the venues or between our sites is lost", 8),
         IncidentType("trading_anomaly", "A strategy does what nobody meant it to do", 9),

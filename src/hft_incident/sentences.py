@@ -177,11 +177,16 @@ def _release(data: Mapping[str, Any]) -> str:
     return f"release on {data['host']}: {str(data['verdict']).replace('_', ' ')}: {found or as_approved}"
 
 
+#: Of many findings a sentence names so many; the record has them all.
+MANY = 12
+
+
 def _audit(data: Mapping[str, Any]) -> str:
     counts = [f"{count} {severity}" for severity, count in reversed(data["counts"].items()) if count]
     alarming = [finding["what"] for finding in data["findings"] if finding["severity"] == "alarming"]
     told = f"audit of {data['host']}: {', '.join(counts) or 'nothing found'}, {len(data['unknown'])} parts unknown"
-    return f"{told}: {'; '.join(alarming)}" if alarming else told
+    shown = [*alarming[:MANY], *([f"{len(alarming) - MANY} more that alarm"] if len(alarming) > MANY else [])]
+    return f"{told}: {'; '.join(shown)}" if shown else told
 
 
 def _accounts(data: Mapping[str, Any]) -> str:
@@ -192,6 +197,17 @@ def _accounts(data: Mapping[str, Any]) -> str:
         if data[field]:
             told += f"; {words}: {', '.join(sorted({row['venue'] + ' ' + row['part'] for row in data[field]}))}"
     return told
+
+
+def _unknown_keys(data: Mapping[str, Any]) -> str:
+    told = []
+    for venue in data["venues"]:
+        for key in venue["unknown"]:
+            named = f"{venue['name']}: {key['id']}" + (f" '{key['label']}'" if key["label"] else "")
+            told.append(f"{named} {'NOT PROVEN REVOKED' if key['left'] else 'revoked'}")
+        if venue["verdict"] == "unknown":
+            told.append(f"{venue['name']}: UNKNOWN ({venue['error']})")
+    return f"keys that are none of ours: {'; '.join(told) or 'none'}"
 
 
 def _withdrawals(data: Mapping[str, Any]) -> str:
@@ -222,6 +238,8 @@ def _latch_stays(data: Mapping[str, Any]) -> str:
 
 
 def _isolated(data: Mapping[str, Any]) -> str:
+    if data.get("on_host") is False:
+        return f"{data['host']} is isolated from outside alone, NOT TRIED OUT"
     proven = "isolated, proven over a new connection"
     at = data["reverts_at"]
     unproven = "NOT PROVEN isolated; " + (f"open again at {at}" if at else "no revert is armed")
@@ -287,6 +305,11 @@ def _pnl(data: Mapping[str, Any]) -> str:
 
 def _key(template: str) -> Sentence:
     return lambda data: f"{data['key']}: {template.format_map(data)}"
+
+
+def _key_verified(data: Mapping[str, Any]) -> str:
+    by = f" (by the word of {data['seen_by']}: the venue does not tell {data['untold']})" if data.get("seen_by") else ""
+    return f"{data['key']}: key {data['fingerprint']} works, and may do no more than it should{by}"
 
 
 def _keys(data: Mapping[str, Any]) -> str:
@@ -368,7 +391,7 @@ SENTENCES: Mapping[str, Sentence] = {
     "host.audited": _audit,
     "api_key.created": _key("a new key {fingerprint} made"),
     "api_key.stored": _key("key {fingerprint} is in the store"),
-    "api_key.verified": _key("key {fingerprint} works, and may do no more than it should"),
+    "api_key.verified": _key_verified,
     "api_key.loaded": _key("the trading systems use key {fingerprint}"),
     "api_key.revoked": _key("key {fingerprint} is dead"),
     "api_key.rotated": _key("rotated, key {fingerprint} is the only one"),
@@ -392,6 +415,7 @@ SENTENCES: Mapping[str, Sentence] = {
     "account.looked_at": _accounts,
     "account.finding": _says("ACCOUNT at {venue}: {severity}: {what}"),
     "withdrawals.frozen": _withdrawals,
+    "unknown_api_keys.revoked": _unknown_keys,
     "database.probed": _says("database {dbname} at {host}: {verdict}: {reason}"),
     "approval.given": _says("{person} approved {gate}"),
     "gate.passed": lambda data: f"gate {data['gate']} passed: approved by {' and '.join(data['people'])}",

@@ -12,7 +12,7 @@ import json
 import random
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,20 +32,21 @@ from ..outcome import Outcome
 from ..progress import View, watching
 from ..responder import respond, resume
 from ..roles import acknowledge
-from . import exchange_outage, system_crash, told
+from . import exchange_outage, security_breach, system_crash, told
 from .scenario import Scenario, Seen, running_strategies, wait, wait_quietly
 from .score import Drilled, Score, score, sheet, table
 
 QUOTING_TIMEOUT_S = 30.0
 #: A response that holds more often than this is going nowhere.
-MAX_HOLDS = 4
-#: Who approves in a drill, with keys of the lab's own: one from trading, one from risk.
-APPROVERS = ("alice", "bob")
+MAX_HOLDS = 8
+#: Who is on call.
+AWAKE = "alice"
 ALL = "all"
 
 FAULTS: Mapping[str, Mapping[str, type[Scenario]]] = {
     "exchange_outage": exchange_outage.FAULTS,
     "system_crash": system_crash.FAULTS,
+    "security_breach": security_breach.FAULTS,
 }
 
 
@@ -101,7 +102,7 @@ def drill(incident_type: str, fault: str, home: Path, view: View) -> Score:
             wait_quietly(lambda: any(venue.truth().open_orders for venue in books))
             told.wait_until_told(lab, outcome.incident)
         events = find(outcome.incident, home).journal.events()
-        people = told.line(lab, outcome.incident, events, datetime.now(UTC))
+        people = told.line(lab, events, datetime.now(UTC))
         return score(
             Drilled(
                 type=incident_type,
@@ -138,12 +139,13 @@ def _response(incident_type: str, scenario: Scenario, lab: Lab, view: View) -> O
     for _ in range(MAX_HOLDS):
         if outcome.outcome not in scenario.ends:
             break
-        gate = _waiting_gate(find(outcome.incident, lab.home).journal.events())
+        gate = waiting_gate(find(outcome.incident, lab.home).journal.events(), scenario.approvers)
         if gate is None:
             view.step(f"{outcome.outcome.upper()}: {outcome.reason}; somebody mends it")
             scenario.mend()
         else:
-            for person in APPROVERS:
+            scenario.before_approval(gate)
+            for person in scenario.approvers[gate]:
                 given = approve(outcome.incident, gate, key=lab.people[person], home=lab.home)
                 view.step(f"{given.person} approves {gate}")
         outcome = resume(outcome.incident, home=lab.home, on_event=heard, on_step=view.step)
@@ -153,19 +155,18 @@ def _response(incident_type: str, scenario: Scenario, lab: Lab, view: View) -> O
 def _acknowledge(lab: Lab, view: View) -> None:
     """Somebody is awake: the first of those who approve says that they have it."""
     incident = list_incidents(lab.home)[-1]
-    done = acknowledge(incident.id, person(APPROVERS[0]), lab.home)
+    done = acknowledge(incident.id, person(AWAKE), lab.home)
     if done.changed:
         view.step(done.says)
 
 
-def _waiting_gate(events: Sequence[Event]) -> str | None:
-    """The gate at which the last run was held; None where it was held by something else."""
-    for event in reversed(events):
-        if event.kind == "gate.held":
-            return str(event.data["gate"])
-        if event.kind == "run.started":
-            break
-    return None
+def waiting_gate(events: Sequence[Event], wanted: Iterable[str]) -> str | None:
+    """The first of these gates that the last run waits at; None where it waits for something else."""
+    starts = [number for number, event in enumerate(events) if event.kind == "run.started"]
+    last = events[max(starts, default=0) :]
+    held = {event.data.get("gate") for event in last if event.kind == "gate.held"}
+    passed = {event.data.get("gate") for event in last if event.kind == "gate.passed"}
+    return next((gate for gate in wanted if gate in held - passed), None)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from ansible_collections.hft.incident.plugins.module_utils.chain import Event
 
 from ..lab.lab import Lab
 from ..lab.units import Restart
-from .scenario import Line, Scenario, Seen, trading_system, wait
+from .scenario import RESUME, Line, Scenario, Seen, trading_system, wait
 
 EXCHANGE = "binance"
 ALERT_TIMEOUT_S = 30.0
@@ -45,6 +45,7 @@ class Outage:
     restart: ClassVar[Restart] = "no"
     restart_s: ClassVar[float] = 0.0
     ends: ClassVar[frozenset[str]] = frozenset({"held"})
+    approvers: ClassVar[Mapping[str, Sequence[str]]] = RESUME
 
     def __init__(self, lab: Lab) -> None:
         self._venue = lab.venues[EXCHANGE]
@@ -63,6 +64,9 @@ class Outage:
             timer = threading.Timer(HEALS_AFTER_S, self.mend)
             timer.daemon = True
             timer.start()
+
+    def before_approval(self, gate: str) -> None:
+        """Nothing has to be done by hand."""
 
     def mend(self) -> None:
         self._venue.clear_faults()

@@ -21,6 +21,8 @@ from ..outcome import Outcome
 from ..venues_file import load
 
 POLL_S = 0.05
+#: Whom it takes for trading to resume: one from trading, one from risk.
+RESUME: Mapping[str, Sequence[str]] = {"resume_trading": ("alice", "bob")}
 
 
 class Line(NamedTuple):
@@ -51,6 +53,8 @@ class Scenario(Protocol):
     restart_s: ClassVar[float]
     #: How a run may end that people then mend or approve, and resume.
     ends: ClassVar[frozenset[str]]
+    #: Who approves which gate, with keys of the lab's own; in this order, where a run waits at several.
+    approvers: ClassVar[Mapping[str, Sequence[str]]]
 
     def __init__(self, lab: Lab) -> None: ...
 
@@ -62,6 +66,9 @@ class Scenario(Protocol):
 
     def heard(self, event: Event) -> None:
         """An event of the response's record."""
+
+    def before_approval(self, gate: str) -> None:
+        """What people do before they say yes."""
 
     def mend(self) -> None:
         """The response holds for a condition: do what it asks people to do."""

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
+from ansible_collections.hft.incident.plugins.module_utils.approvals import PASSED, TRADING, guards_of
 from ansible_collections.hft.incident.plugins.module_utils.chain import Event
 from ansible_collections.hft.incident.plugins.module_utils.journal import verify
 
@@ -78,7 +79,7 @@ def score(drilled: Drilled) -> Score:
     events, outcome = drilled.events, drilled.outcome
     books = list(drilled.books.values())
     happenings = [happening for book in books for happening in book]
-    passed_gate = [event for event in events if event.kind == "gate.passed"]
+    passed_gate = [event for event in events if event.kind == PASSED and guards_of(event) == TRADING]
     reopened_at = seconds(passed_gate[0].at) if passed_gate else float("inf")
     claims = [at for at in claims_of_safety(events) if at < reopened_at]
     placed_again = [h.at for h in happenings if h.kind == "placed" and h.at > reopened_at]

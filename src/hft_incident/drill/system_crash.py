@@ -14,7 +14,7 @@ from ansible_collections.hft.incident.plugins.module_utils.venues.errors import 
 
 from ..lab.lab import Lab
 from ..lab.units import Restart
-from .scenario import Line, Scenario, Seen, seconds, trading_system, wait
+from .scenario import RESUME, Line, Scenario, Seen, seconds, trading_system, wait
 
 ALERT_TIMEOUT_S = 30.0
 
@@ -28,6 +28,7 @@ class Crash:
     inputs: ClassVar[Mapping[str, str]] = {"reason": "drill"}
     restart: ClassVar[Restart] = "on-failure"
     ends: ClassVar[frozenset[str]] = frozenset({"held"})
+    approvers: ClassVar[Mapping[str, Sequence[str]]] = RESUME
     #: As long as it takes a person to type the command; one fault is quicker than that, on purpose.
     restart_s: ClassVar[float] = 15.0
 
@@ -48,6 +49,9 @@ class Crash:
 
     def heard(self, event: Event) -> None:
         """Nothing mends itself here."""
+
+    def before_approval(self, gate: str) -> None:
+        """Nothing has to be done by hand."""
 
     def mend(self) -> None:
         """Most crashes leave nothing that is broken."""

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -37,17 +36,36 @@ def wait_until_told(lab: Lab, incident: str) -> None:
     wait_quietly(lambda: follower_of(lab.home / incident) is None, PATIENCE_S)
 
 
-def line(lab: Lab, incident: str, events: Sequence[Event], now: datetime) -> Line:
-    """Every notice that was due has arrived, each once."""
-    rooms = [one["id"] for one in lab.sinks.rooms() if one["name"] == incident.lower()]
+def line(lab: Lab, events: Sequence[Event], now: datetime) -> Line:
+    """Every notice that was due has arrived, each once, but for those that a gate keeps back."""
+    rooms = [str(event.data.get("id")) for event in events if event.kind == "war_room.opened"]
     arrived = sum(_tells(arrival, rooms) for arrival in lab.sinks.arrivals())
-    due = sum(len(notice.channels) for notice in schedule(events, now))
-    sent = Counter((event.data.get("notice"), event.data.get("channel")) for event in events if event.kind == SENT)
-    overtaken = sum(event.kind == "notice.not_sent" for event in events)
+    notices = schedule(events, now)
+    due = sum(len(notice.channels) for notice in notices)
+    sent, overtaken = _notices(events, SENT), _notices(events, "notice.not_sent")
+    settled = {name for name, _channel in sent | overtaken}
+    kept_back = {name for name, _channel in _notices(events, "notice.withheld")} - settled
+    withheld = sum(len(notice.channels) for notice in notices if notice.id in kept_back)
     late = sum(event.kind == SENT and event.data.get("late") is True for event in events)
-    said = f"{arrived} of {due}" + (f", {overtaken} overtaken by newer ones" if overtaken else "")
-    passed = bool(due) and arrived == len(sent) == due - overtaken
-    return Line("people told, as the services saw it", said + (f", {late} late" if late else ""), passed)
+    said = ", ".join(
+        [
+            f"{arrived} of {due}",
+            *([f"{len(overtaken)} overtaken by newer ones"] if overtaken else []),
+            *([f"{withheld} withheld"] if withheld else []),
+            *([f"{late} late"] if late else []),
+        ]
+    )
+    passed = bool(due) and arrived == len(sent) == due - len(overtaken) - withheld
+    return Line("people told, as the services saw it", said, passed)
+
+
+def said_in_public(lab: Lab) -> int:
+    """How often the status page was told anything."""
+    return sum(arrival.service == "statuspage" and arrival.accepted for arrival in lab.sinks.arrivals())
+
+
+def _notices(events: Sequence[Event], kind: str) -> set[tuple[str, str]]:
+    return {(str(e.data.get("notice")), str(e.data.get("channel"))) for e in events if e.kind == kind}
 
 
 def _tells(arrival: Arrival, rooms: Sequence[str]) -> bool:

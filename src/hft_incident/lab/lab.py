@@ -14,7 +14,9 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import yaml
 
 from . import people
 from .errors import LabError
@@ -59,6 +61,7 @@ class Lab:
         self.allowed_signers = files.people / people.ALLOWED_SIGNERS
         self._database_folder = files.database
         self._sinks_ca_file = files.sinks_ca_file
+        self._group_vars = files.inventory / "group_vars"
 
     @property
     def database(self) -> Database:
@@ -75,6 +78,17 @@ class Lab:
         if self.record.sinks is None:
             raise LabError("this lab was started without message sinks")
         return LabSinks(self.record.sinks, self._sinks_ca_file)
+
+    def api_keys(self) -> list[dict[str, Any]]:
+        """``hft_api_keys`` of the inventory."""
+        found: list[dict[str, Any]] = yaml.safe_load((self._group_vars / "all" / "api_keys.yml").read_text())[
+            "hft_api_keys"
+        ]
+        return found
+
+    def say_of_trading_hosts(self, variables: Mapping[str, Any]) -> None:
+        """What whoever keeps the inventory writes into the group's file."""
+        (self._group_vars / "trading_hosts.yml").write_text(yaml.safe_dump(dict(variables)))
 
     def render(self) -> list[str]:
         count = f"{len(self.venues)} venues, {len(self.trading_systems)} trading systems"

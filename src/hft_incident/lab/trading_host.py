@@ -106,6 +106,9 @@ class TradingHost:
             "hft_validate_command": [program, "--validate-config", "--config", str(self.config_file)],
             "hft_version_command": [program, "--version"],
             "hft_release": self._release(),
+            # The host is this very machine: a switch can close its port, its own firewall would close it to itself.
+            "hft_isolate_on_host": False,
+            "hft_external_isolation_command": [str(binaries / "switch-port")],
             "hft_watched_paths": [str(self.config_file), program, str(PROGRAM)],
             **({"hft_database": dict(database)} if database else {}),
             "hft_systemctl": str(binaries / "systemctl"),

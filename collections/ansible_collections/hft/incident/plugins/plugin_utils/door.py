@@ -55,6 +55,8 @@ FROM_INVENTORY: Mapping[str, str] = {
     "expected_peers": "hft_expected_peers",
     "known_networks": "hft_known_networks",
     "package_baseline": "hft_package_baseline",
+    "accepted_findings": "hft_accepted_findings",
+    "checks": "hft_audit_checks",
     "kernel_modules": "hft_kernel_modules",
     "clocks": "hft_regulatory_clocks",
     "keys": "hft_api_keys",
@@ -65,6 +67,7 @@ FROM_INVENTORY: Mapping[str, str] = {
     "responders": "hft_responders",
     "forbidden": "hft_isolation_forbidden",
     "external_command": "hft_external_isolation_command",
+    "on_host": "hft_isolate_on_host",
 }
 #: What of the inventory says who may do without evidence.
 WHO_MAY = ("hft_gates", "hft_allowed_signers")
