@@ -28,7 +28,7 @@ CLOSING: Mapping[str, set[str | None]] = {
     "exchange": {"disabled", "connected"},
     "strategy": {"stopped"},
     "killswitch": {"active", None},
-    "service_state": {"stopped"},
+    "service_state": {"stopped", "frozen"},
     "host_isolation": {"isolated"},
 }
 #: Units that never trade, whatever anybody tells them.
@@ -250,3 +250,8 @@ def test_what_the_inventory_says_is_not_said_again(path: Path) -> None:
     text = "".join(file.read_text(encoding="utf-8") for file in (path, *SHARED))
     assert "module_defaults" not in text
     assert re.findall(rf"\{{\{{ *(?:{'|'.join(FROM_INVENTORY.values())}) *\}}\}}", text) == []
+
+
+def test_what_is_shared_is_shared() -> None:
+    files = [play[IMPORT] for path in PLAYBOOKS for play in read(path) if IMPORT in play]
+    assert {file.name for file in SHARED if files.count(f"shared/{file.name}") < 2} == set()

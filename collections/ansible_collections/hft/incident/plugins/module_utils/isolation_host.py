@@ -51,6 +51,7 @@ SPEC: dict[str, Any] = {
     "force": {"type": "bool", "default": False},
     "external_command": {"type": "list", "elements": "str", "default": []},
     "external_timeout": {"type": "float", "default": 60.0},
+    "on_host": {"type": "bool", "default": True},
     "control_node": {"type": "str"},
     "confirm": {"type": "str"},
 }

@@ -23,7 +23,7 @@ from ..isolation_host import SPEC, change, machine_id, wanted
 from ..redaction import scrub_text
 from . import Context, Params, Result, event, inverse
 
-ARGUMENT_SPEC: dict[str, Any] = {**SPEC, **REQUIRE_EVIDENCE, "on_host": {"type": "bool", "default": True}}
+ARGUMENT_SPEC: dict[str, Any] = {**SPEC, **REQUIRE_EVIDENCE}
 
 #: Does the host's part with these arguments, over a connection of its own; its result is that of
 #: ``isolation_host.change``.
