@@ -85,7 +85,7 @@ def room_in_memory() -> int:
     """Bytes that a file in memory may have: half of what is free, since this node has an incident to respond to."""
     with open("/proc/meminfo", encoding="ascii") as file:
         for line in file:
-            name, _, rest = line.partition(":")
+            name, _colon, rest = line.partition(":")
             if name == "MemAvailable":
                 return int(rest.split()[0]) * 1024 // 2
     return 0

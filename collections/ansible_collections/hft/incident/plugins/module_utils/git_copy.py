@@ -89,7 +89,7 @@ class GitCopy:
 
     def commit_of(self, name: str) -> str:
         """The commit that this object is or, where it is a tag, that it names."""
-        for _ in range(5):
+        for _turn in range(5):
             kind, data = self._objects([name])[name]
             if kind == "commit":
                 return name
@@ -107,7 +107,7 @@ class GitCopy:
             raise BadRepository(f"{commit} is no commit")
         files: dict[bytes, Blob] = {}
         level: dict[bytes, str] = {b"": found[1].decode()}
-        for _ in range(DEPTH):
+        for _level in range(DEPTH):
             if not level:
                 return files
             trees = self._objects(set(level.values()))
@@ -202,7 +202,7 @@ class GitCopy:
     def head(self) -> str:
         """The commit that it stands on."""
         text = self._text("HEAD", 4096).strip()
-        for _ in range(5):
+        for _turn in range(5):
             if _ID.fullmatch(text):
                 return text
             name = text[5:].strip() if text.startswith("ref: ") else ""

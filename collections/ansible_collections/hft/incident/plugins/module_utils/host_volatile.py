@@ -293,7 +293,9 @@ def _users() -> Iterator[Row]:
         except OSError:
             continue
         whole = len(data) - len(data) % _UTMP.size
-        for kind, pid, line, _, user, host, *_, seconds, _micros, a0, a1, a2, a3, _ in _UTMP.iter_unpack(data[:whole]):
+        for kind, pid, line, _id, user, host, *_exit, seconds, _micros, a0, a1, a2, a3, _unused in _UTMP.iter_unpack(
+            data[:whole]
+        ):
             if kind in _UTMP_TYPES:
                 yield {
                     "kind": _UTMP_TYPES[kind],
@@ -493,7 +495,7 @@ def _words(pid: int, name: str) -> list[str]:
 def _stat(pid: int, boot: float) -> Row:
     """A process's name may hold blanks and brackets: what is after the last bracket is well-formed."""
     text = _text(f"{pid}/stat", CHUNK)
-    comm, _, rest = text.partition("(")[2].rpartition(")")
+    comm, _bracket, rest = text.partition("(")[2].rpartition(")")
     fields = rest.split()
     started = int(fields[19]) / os.sysconf("SC_CLK_TCK")
     return {
@@ -512,7 +514,7 @@ def _ids(pid: int) -> Row:
     """Real, effective, saved and file-system ids; what it is allowed to; who traces it."""
     found: Row = {}
     for line in _text(f"{pid}/status").splitlines():
-        name, _, value = line.partition(":")
+        name, _colon, value = line.partition(":")
         if name in ("Uid", "Gid"):
             found[name.lower()] = [int(number) for number in value.split()]
         elif name in ("TracerPid", "CapEff", "Seccomp"):

@@ -71,7 +71,7 @@ def mounts(text: str) -> Iterator[Row]:
 
 def address(text: str) -> tuple[str, int]:
     """``0100007F:1F90`` is ``127.0.0.1`` and 8080: words of 32 bits in the machine's own order, and the port."""
-    digits, _, port = text.partition(":")
+    digits, _colon, port = text.partition(":")
     if len(digits) not in (8, 32):
         raise ValueError(f"not an address: {text!r}")
     words = (digits[at : at + 8] for at in range(0, len(digits), 8))

@@ -96,7 +96,9 @@ class OkxAccount(Account):
             raise NotOffered(
                 "okx creates keys of sub-accounts only; write the sub-account's name as sub_account in the venues file"
             )
-        passphrase = "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(24)) + PASSPHRASE_TAIL
+        passphrase = (
+            "".join(secrets.choice(string.ascii_letters + string.digits) for _place in range(24)) + PASSPHRASE_TAIL
+        )
         call = self.CREATE.given(
             subAcct=self.sub_account,
             label=label,
