@@ -80,6 +80,16 @@ def test_a_suspicion_is_recorded_once_and_makes_it_severe(judge: Judge, incident
     assert judge()["level"] == "confirmed"
 
 
+def test_what_is_on_record_counts_although_nobody_hands_it_on(judge: Judge, incident: Incident) -> None:
+    incident.journal.append("account.finding", VENUE)
+    assert judge()["level"] == "suspected"
+    incident.journal.append("host.audited", {"host": "hft-1", "findings": [HOST, {"severity": "of another version"}]})
+    found = judge()
+    assert found["level"] == "confirmed"
+    assert {signal["source"] for signal in found["signals"]} == {"host", "venue"}
+    assert judge(HOST, VENUE).result["record"] == [], "the same, handed on as well"
+
+
 def test_a_person_confirms_it_by_name(judge: Judge) -> None:
     seen = judge(confirmed_by="dave@firm.example")
     assert (seen["level"], seen["confirmed_by"]) == ("confirmed", ["dave@firm.example"])

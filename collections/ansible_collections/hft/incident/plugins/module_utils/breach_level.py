@@ -20,6 +20,8 @@ from .errors import UsageError
 LEVELS = ("suspected", "confirmed")
 SUSPECTED, CONFIRMED = LEVELS
 JUDGED = "breach.level_judged"
+#: What was found in an account, one by one, and on a host, all at once; as the modules that look record it.
+FOUND, AUDITED = "account.finding", "host.audited"
 #: What one intruder would have to hold at the same time to make two of them lie.
 SOURCES = ("host", "venue", "network", "person")
 #: So many signals are kept on record, the alarming ones first.
@@ -95,6 +97,17 @@ def level_of(events: Iterable[Event]) -> Level | None:
             people += map(str, _list(event.data, "confirmed_by"))
             signals += _readable(_list(event.data, "signals"))
     return None if level is None else judge(signals, people, Level(level, (), (), ()))
+
+
+def signals_on_record(events: Iterable[Event]) -> list[Signal]:
+    """What was found, whichever run has found it: one that was killed before it judged has told nobody else."""
+    found: list[Signal] = []
+    for event in events:
+        if event.kind == FOUND:
+            found += _readable([event.data])
+        elif event.kind == AUDITED:
+            found += _readable(_list(event.data, "findings"))
+    return found
 
 
 def _readable(given: Iterable[Any]) -> Iterable[Signal]:

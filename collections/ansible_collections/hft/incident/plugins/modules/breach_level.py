@@ -15,7 +15,9 @@ description:
   - It is V(confirmed) by a person with a name (O(confirmed_by), or a signed approval of O(gate)), or by two signals
     that alarm and come from different sources. Two findings of one host are one source, since whoever holds it
     can make it say anything.
-  - A level never goes down by itself. Signals and people of earlier runs, which the record has, still count.
+  - A level never goes down by itself. Signals and people of earlier runs, which the record has, still count. So do the
+    findings of M(hft.incident.host_audit_info) and M(hft.incident.venue_account_info) that are on record, also where
+    the run that made them was killed before it could hand them on.
   - Runs on the control node, where the record is.
 extends_documentation_fragment:
   - hft.incident.gates

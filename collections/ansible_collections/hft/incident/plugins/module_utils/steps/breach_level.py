@@ -12,7 +12,7 @@ from typing import Any
 from ..approvals import PASSED, utc
 from ..arguments import GATES
 from ..authority import Gate, gate_of, intact_events, judgement, objection_to_passage, passage_of
-from ..breach_level import CONFIRMED, JUDGED, Level, judge, level_of, signals_of
+from ..breach_level import CONFIRMED, JUDGED, Level, judge, level_of, signals_of, signals_on_record
 from ..chain import Event
 from ..errors import HeldError, UsageError
 from . import Context, Params, Result, event
@@ -40,7 +40,7 @@ def run(params: Params, context: Context) -> Result:
     gate, clearance = (_gate(params, params[option]) for option in ("gate", "clearance"))
     signed, passage = _passed(gate, events) if gate else ((), [])
     before = level_of(events)
-    found = judge(signals, [*named, *signed], before)
+    found = judge([*signals, *signals_on_record(events)], [*named, *signed], before)
     cleared = bool(clearance and _passed(clearance, events)[0])
     told = {
         "level": found.level,
