@@ -19,6 +19,7 @@ from hft_incident.lab.config_repo import git
 from hft_incident.lab.intruder import ABROAD, ADDRESS, CLIENT_ID, LABEL, Intruder
 from hft_incident.lab.lab import Lab, running_lab
 
+from .alone import only_intruder
 from .modules.steps import run
 from .waiting import wait_until
 
@@ -33,11 +34,12 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 
 @pytest.fixture
 def intruder(lab: Lab, tmp_path: Path) -> Iterator[Intruder]:
-    somebody = Intruder(lab.trading_systems["hft-1"], lab.venues, tmp_path / "intruder")
-    somebody.break_in()
-    yield somebody
-    somebody.evicted()
-    somebody.leave()
+    with only_intruder():
+        somebody = Intruder(lab.trading_systems["hft-1"], lab.venues, tmp_path / "intruder")
+        somebody.break_in()
+        yield somebody
+        somebody.evicted()
+        somebody.leave()
 
 
 def switch(lab: Lab, state: str) -> None:

@@ -24,6 +24,7 @@ from ansible_collections.hft.incident.plugins.module_utils import evidence_manif
 from ansible_collections.hft.incident.plugins.module_utils.deadline import Deadline
 from ansible_collections.hft.incident.plugins.module_utils.steps import evidence
 
+from ..alone import only_intruder
 from .steps import Ran, run
 
 CANARY = "canary-5b1e77aa20"
@@ -65,9 +66,10 @@ class Intruder:
 
 @pytest.fixture(scope="module")
 def intruder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Intruder]:
-    made = Intruder(tmp_path_factory.mktemp("intruder"))
-    yield made
-    made.end()
+    with only_intruder():
+        made = Intruder(tmp_path_factory.mktemp("intruder"))
+        yield made
+        made.end()
 
 
 @pytest.fixture(scope="module")

@@ -29,8 +29,16 @@ from ansible_collections.hft.incident.plugins.module_utils.audit_host import Acc
 from ansible_collections.hft.incident.plugins.module_utils.deadline import Deadline
 from ansible_collections.hft.incident.plugins.module_utils.steps import host_audit_info
 
+from ..alone import only_intruder
 from ..waiting import wait_until
 from .steps import Ran, run
+
+
+@pytest.fixture(scope="module", autouse=True)
+def alone() -> Iterator[None]:
+    """What is planted here would alarm others, and what others plant this."""
+    with only_intruder():
+        yield
 
 
 def look(*checks: str, **args: Any) -> Ran:
