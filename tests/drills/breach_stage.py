@@ -21,12 +21,14 @@ from ansible_collections.hft.incident.plugins.module_utils.chain import Event
 from ansible_collections.hft.incident.plugins.module_utils.incident import Incident
 from hft_incident.drill.by_hand import Website
 from hft_incident.drill.scenario import seconds
-from hft_incident.drill.security_breach import CLEARANCE, ON_HOSTS, VENUES, accept_what_is_here
+from hft_incident.drill.security_breach import CHECKS, CLEARANCE, ON_HOSTS, VENUES, accept_what_is_here
 from hft_incident.lab.intruder import ABROAD, Intruder
 from hft_incident.lab.lab import Lab
 
 #: Fields of a key that nobody but its owner may know; its id is public.
 SECRET_PARTS = ("secret", "passphrase")
+#: Processes are this machine's, also those of intruders whom tests beside this one play; the drills look at them, too.
+QUIET_CHECKS = tuple(check for check in CHECKS if check != "processes")
 LOOK_S = 0.05
 
 
@@ -79,7 +81,7 @@ class BreachStage(Stage):
 
     def break_in(self) -> Intruder:
         """On the host and at the venues, where nobody was before."""
-        accept_what_is_here(self.lab)
+        accept_what_is_here(self.lab, QUIET_CHECKS)
         if self.intruder:
             self.intruder.leave()
         self._breaches += 1
@@ -90,7 +92,7 @@ class BreachStage(Stage):
 
     def raise_suspicion(self) -> None:
         """One signal, and nothing else."""
-        accept_what_is_here(self.lab)
+        accept_what_is_here(self.lab, QUIET_CHECKS)
         self.lab.venues[VENUES[-1]].add_login(ABROAD)
 
     def replace_keys(self) -> None:
@@ -102,6 +104,10 @@ class BreachStage(Stage):
         for strategy in self.system.strategies():
             self.system.set_running(strategy.id, True)
         self.quoting()
+
+    def executed(self) -> bool:
+        """Whether anybody has run a program that the intruder has planted."""
+        return self.intruder is not None and self.intruder.executed.exists()
 
     def facts(self) -> Facts:
         truths = {name: venue.truth() for name, venue in self.lab.venues.items()}
@@ -120,13 +126,12 @@ class BreachStage(Stage):
         """The id of the trading system's own."""
         return str(json.loads((self.lab.keys / f"{venue}.trading.json").read_text())["id"])
 
-    def cleared(self, incident: str) -> Ran:
-        """Security has the host rebuilt and says so; it goes on."""
+    def clear(self, incident: str) -> None:
+        """Security has the host rebuilt, and says so."""
         if self.intruder:
             self.intruder.evicted()
         given = self.approve(incident, "dave", CLEARANCE)
         assert given.code == 0, given.err
-        return self.resume(incident)
 
     def as_it_is(self, ran: Ran) -> Ran:
         """With a copy of its record, to which nothing comes any more."""
@@ -153,13 +158,10 @@ class BreachStage(Stage):
         def listen() -> None:
             while not over.wait(LOOK_S):
                 heard.update((line, line) for line in command_lines())
-                for path in self.scratch.rglob("*"):
-                    with suppress(OSError):  # gone since
-                        if path.is_file():
-                            changed = path.stat().st_mtime_ns
-                            place = f"{path} {changed}"
-                            if place not in heard:
-                                heard[place] = path.read_bytes().decode(errors="replace")
+                with suppress(OSError):  # gone while we looked: the next look comes soon
+                    for path in self.scratch.rglob("*"):
+                        if path.is_file() and (place := f"{path} of {path.stat().st_mtime_ns}") not in heard:
+                            heard[place] = path.read_bytes().decode(errors="replace")
 
         thread = threading.Thread(target=listen)
         thread.start()
@@ -184,8 +186,8 @@ class BreachStage(Stage):
 
 
 @contextmanager
-def breach_stage(folder: Path) -> Iterator[BreachStage]:
-    with stage(BreachStage, folder) as made:
+def breach_stage(folder: Path, make: type[BreachStage] = BreachStage) -> Iterator[BreachStage]:
+    with stage(make, folder) as made:
         try:
             yield made
         finally:

@@ -211,9 +211,11 @@ class Stage:
         return self.finish(self.start(*told, HFT_INCIDENT_ID=incident), incident)
 
     @contextmanager
-    def when(self, kind: str, act: Callable[[], None], resumed: Incident | None = None) -> Iterator[None]:
-        """``act`` as soon as an event of this kind stands in the record of the next incident, or anew in that of
-        ``resumed``; fails where none came."""
+    def when(
+        self, kind: str, act: Callable[[], None], resumed: Incident | None = None, **said: object
+    ) -> Iterator[None]:
+        """``act`` as soon as an event of this kind, that says this, stands in the record of the next incident, or anew
+        in that of ``resumed``; fails where none came."""
         known = {incident.id for incident in self.incidents()}
         old = len(resumed.journal.events()) if resumed else 0
         over = threading.Event()
@@ -222,7 +224,8 @@ class Stage:
         def seen() -> bool:
             with suppress(IncidentError):  # a journal of which the first line is just being written
                 fresh = [resumed] if resumed else [each for each in self.incidents() if each.id not in known]
-                return any(event.kind == kind for each in fresh for event in each.journal.events()[old:])
+                events = [event for each in fresh for event in each.journal.events()[old:]]
+                return any(event.kind == kind and said.items() <= event.data.items() for event in events)
             return False
 
         def watch() -> None:

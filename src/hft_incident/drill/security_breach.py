@@ -153,15 +153,15 @@ class Intrusion:
         return Line("gates passed, in order", " then ".join(wanted) or "NONE", wanted == list(self.approvers))
 
 
-def accept_what_is_here(lab: Lab) -> None:
+def accept_what_is_here(lab: Lab, checks: Sequence[str] = CHECKS) -> None:
     """As on any host while all is well: what a look at it finds has an explanation, which the inventory gets."""
-    looked = host_audit_info.run(_DEFAULTS | {"checks": list(CHECKS)}, Context(True, lambda _kind, _data: None))
+    looked = host_audit_info.run(_DEFAULTS | {"checks": list(checks)}, Context(True, lambda _kind, _data: None))
     alarming = [finding for finding in looked["findings"] if finding["severity"] == "alarming"]
     accepted = [
         {"kind": found["kind"], **({"path": found["path"]} if found["path"] else {"what": found["what"]})}
         for found in alarming
     ]
-    lab.say_of_trading_hosts({"hft_audit_checks": list(CHECKS), "hft_accepted_findings": accepted})
+    lab.say_of_trading_hosts({"hft_audit_checks": list(checks), "hft_accepted_findings": accepted})
 
 
 _DEFAULTS = {name: spec.get("default") for name, spec in host_audit_info.ARGUMENT_SPEC.items()}
