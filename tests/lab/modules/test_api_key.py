@@ -670,6 +670,22 @@ def test_planned_a_delivery_that_failed_keeps_the_old_key_alive(stage: Stage) ->
     assert stage.old["okx"] not in stage.alive("okx")
 
 
+def test_in_a_breach_nothing_is_brought_to_a_host_whose_trading_system_is_stopped(stage: Stage, tmp_path: Path) -> None:
+    brought = tmp_path / "hft" / "okx.json"
+    brought.parent.mkdir()
+    command = ["/bin/cp", f"{tmp_path}/keys/okx.trading.json", str(brought)]
+    stage.systems, stage.used_by = [{"name": "hft-1", "url": "http://127.0.0.1:1"}], ["hft-1"]
+    seen = stage.play(only=["okx"], breach=True, deliver_command=command)
+    assert (seen.outcome, row(seen, "okx")["loaded"], brought.exists()) == ("done", False, False)
+    assert "hft-1 gets the key once it answers again" in row(seen, "okx")["warnings"]
+    with trading_system(tmp_path / "hft", stage.host, {"okx": "okx"}) as hft:  # it is back, with another key
+        stage.use(hft)
+        command[-1] = str(hft.key_file)
+        seen = stage.play(only=["okx"], state="present", deliver_command=command)
+        assert (seen.outcome, row(seen, "okx")["loaded"]) == ("done", True), seen["msg"]
+        assert hft.get("/exchanges/okx")["key_fingerprint"] == fingerprint(stage.current("okx").id)
+
+
 # Secrets --------------------------------------------------------------------------------------------------------------
 
 

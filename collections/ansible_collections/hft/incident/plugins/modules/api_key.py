@@ -85,6 +85,9 @@ options:
       - A command, as a list of words, that brings the key from the store to where its trading systems read it. It runs
         on the control node before they load it.
       - Its environment names the key, C(HFT_KEY_NAME), C(HFT_KEY_SLOT) and C(HFT_KEY_FINGERPRINT). It gets no secret.
+      - With O(breach=true) it does not run while no trading system that uses the key answers. They may be stopped on
+        hosts that are the intruder's. O(state=present) runs it once they answer.
+      - Where it is left out, C(hft_deliver_command) of the inventory is taken.
     type: list
     elements: str
     default: []

@@ -63,6 +63,7 @@ FROM_INVENTORY: Mapping[str, str] = {
     "withdrawal_addresses": "hft_withdrawal_addresses",
     "client_id_pattern": "hft_client_id_pattern",
     "secret_store": "hft_secret_store",
+    "deliver_command": "hft_deliver_command",
     "credentials": "hft_credentials",
     "responders": "hft_responders",
     "forbidden": "hft_isolation_forbidden",

@@ -8,7 +8,7 @@ A reply that was lost, a fault, a crash: all of them end in reading again, so no
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import partial
 from typing import Any, NamedTuple
@@ -342,6 +342,8 @@ class Rotation:
         unfinished = self._changed or self._known.previous is not None
         if self._check:
             told |= {system.name: Answer(True) for system in others}
+        elif others and self._waits(told[system.name] for system in others):
+            self._warnings.append(f"{', '.join(system.name for system in others)} gets the key once it answers again")
         elif others or (unfinished and not systems):
             self._deliver(key_id)
             told |= self._asked(reload, others, key_id)
@@ -356,6 +358,11 @@ class Rotation:
         self._known = self._known._replace(loaded=all(self._loaded.values()))
         if others and self._known.loaded:
             self._note("loaded", current)
+
+    def _waits(self, told: Iterable[Answer[bool | None]]) -> bool:
+        """In a breach, a trading system that does not answer may be stopped on a host that is the intruder's: nothing
+        new is brought there. It takes the key later, which ``present`` proves."""
+        return self._goal.breach and self._goal.state == "rotated" and all(answer.error for answer in told)
 
     def _asked(
         self,
