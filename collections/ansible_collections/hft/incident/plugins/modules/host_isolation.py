@@ -32,6 +32,8 @@ notes:
     own firewall may. To play the task again shows it.
   - Where other rules replace proven ones and are not proven in turn, the host opens.
   - DNS and DHCP are cut, too.
+  - The other ends of what was cut are not told. A database keeps such a session, and its locks, until keepalives find
+    it dead (C(tcp_keepalives_idle) of PostgreSQL; two hours where nobody sets it).
 extends_documentation_fragment:
   - hft.incident.require_evidence
 options:
