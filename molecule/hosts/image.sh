@@ -11,7 +11,7 @@ wheelhouse=$1
 export CONTAINERS_CONF=$here/containers.conf
 packages=(
   systemd systemd-sysv dbus libpam-systemd openssh-server openssh-client ca-certificates sudo acl
-  python3 python3-apt python3-psycopg python3-venv procps iproute2 iputils-ping nftables postgresql-15
+  python3 python3-apt python3-psycopg python3-venv procps iproute2 iputils-ping nftables conntrack git postgresql-15
 )
 # What makes no sense in a container, or would only disturb.
 masked=(

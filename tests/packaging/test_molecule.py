@@ -24,7 +24,8 @@ ACTIONS = ("converge", "idempotence", "verify", "side_effect", "cleanup")
 
 def test_a_scenario_is_named_for_its_playbook() -> None:
     playbooks = {path.stem for path in (COLLECTION / "playbooks").glob("*.yml")}
-    assert {"exchange_outage", "system_crash"} <= {scenario.name for scenario in SCENARIOS} <= playbooks | {"default"}
+    names = {scenario.name for scenario in SCENARIOS}
+    assert {"exchange_outage", "security_breach", "system_crash"} <= names <= playbooks | {"default"}
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda path: path.name)

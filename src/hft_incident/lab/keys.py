@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -42,12 +42,12 @@ class KeyFiles(NamedTuple):
     responder: Mapping[str, Path]
 
 
-def make_keys(folder: Path, venue: str, driver: str) -> KeyFiles:
-    """New keys for everybody at this venue, on disk."""
+def make_keys(folder: Path, venue: str, driver: str, ips: Sequence[str] = HERE) -> KeyFiles:
+    """New keys for everybody at this venue, on disk, good from ``ips`` only."""
     keys = {
-        "responder": _key(driver, "responder", TRADER, HERE),
-        "trading": _key(driver, "trading", TRADER, HERE),
-        "admin": _key(driver, "admin", ADMIN_AT.get(driver, ADMIN), HERE),
+        "responder": _key(driver, "responder", TRADER, ips),
+        "trading": _key(driver, "trading", TRADER, ips),
+        "admin": _key(driver, "admin", ADMIN_AT.get(driver, ADMIN), ips),
     }
     secret_parts = [part for part in FIELDS if part in keys["responder"]]
     files = KeyFiles(
@@ -72,7 +72,7 @@ def make_token(path: Path) -> None:
     write_private(path, secrets.token_hex(24) + "\n")
 
 
-def _key(driver: str, label: str, permissions: tuple[str, ...], ips: tuple[str, ...] = ()) -> dict[str, object]:
+def _key(driver: str, label: str, permissions: Sequence[str], ips: Sequence[str]) -> dict[str, object]:
     raw = secrets.token_bytes(48)
     secret = base64.b64encode(raw).decode() if driver in BASE64_SECRETS else raw.hex()
     passphrase = {"passphrase": secrets.token_hex(12)} if driver in WITH_PASSPHRASE else {}
