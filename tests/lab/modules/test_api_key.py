@@ -686,6 +686,22 @@ def test_in_a_breach_nothing_is_brought_to_a_host_whose_trading_system_is_stoppe
         assert hft.get("/exchanges/okx")["key_fingerprint"] == fingerprint(stage.current("okx").id)
 
 
+def test_in_a_breach_it_is_brought_to_a_trading_system_that_answers(stage: Stage, tmp_path: Path) -> None:
+    (tmp_path / "hft").mkdir()
+    with trading_system(tmp_path / "hft", stage.host, {"okx": "okx"}) as hft:
+        stage.use(hft)
+        command = ["/bin/cp", f"{tmp_path}/keys/okx.trading.json", str(hft.key_file)]
+        seen = stage.play(only=["okx"], breach=True, deliver_command=command)
+        assert (seen.outcome, row(seen, "okx")["loaded"]) == ("done", True), seen["msg"]
+        assert hft.get("/exchanges/okx")["key_fingerprint"] == fingerprint(stage.current("okx").id)
+
+
+def test_planned_it_is_brought_to_a_stopped_trading_system_as_well(stage: Stage, tmp_path: Path) -> None:
+    stage.systems, stage.used_by = [{"name": "hft-1", "url": "http://127.0.0.1:1"}], ["hft-1"]
+    stage.play(only=["okx"], deliver_command=["/bin/touch", str(tmp_path / "brought")])
+    assert (tmp_path / "brought").exists()
+
+
 # Secrets --------------------------------------------------------------------------------------------------------------
 
 
