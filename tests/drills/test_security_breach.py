@@ -387,7 +387,7 @@ PREDICTIONS = (
     "hft-1.service would be frozen",
     "would keep",
     "confirmed: ",
-    "isolated from outside alone: NOT TRIED OUT",
+    "hft-1 would be isolated from outside alone: NOT TRIED OUT",
     "hft-1.service would be stopped",
     "'backup' would be revoked",
     "trading/okx would be rotated",

@@ -116,8 +116,8 @@ class _Change:
         told: Result = {"changed": True, "confirmed": False, "sockets_left": [], "conntrack": "", "inverses": inverses}
         if self._external["state"] == "failed":
             told |= {"failed": True, "outcome": UnprovenError.outcome, "changed": False}
-        words = "isolated" if state == "isolated" else "open again"
-        told |= {"msg": f"{self._host} is {words} from outside alone: NOT TRIED OUT", "outcome": UnprovenError.outcome}
+        words = ("would be " if self._context.check else "is ") + ("isolated" if state == "isolated" else "open again")
+        told |= {"msg": f"{self._host} {words} from outside alone: NOT TRIED OUT", "outcome": UnprovenError.outcome}
         if not self._context.check and self._external["state"] != "failed":
             kind = "host.isolated" if state == "isolated" else "host.isolation_reverted"
             told["record"] = [event(kind, self._outside(state))]
