@@ -74,7 +74,7 @@ def offered(line: str) -> list[str]:
         ("severity set INC ", ["1", "2", "3", "4"]),
         ("severity set INC 3 --r", ["--reason"]),
         ("lab ", ["up", "down", "status"]),
-        ("drill ", ["exchange_outage", "system_crash"]),
+        ("drill ", ["exchange_outage", "system_crash", "security_breach"]),
         ("drill system_crash --fault seg", ["segfault"]),
         ("nonsense ", []),
     ],
