@@ -6,16 +6,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from .. import host_command
 from ..deadline import Deadline
 from ..errors import UnprovenError
 from ..settings import SystemEntry
 from ..trading_system import TradingSystem
-from ..venues.errors import Rejected
+from ..venues.errors import Rejected, Unavailable
 from .entries import KeyEntry, fingerprint
 from .witness import REQUEST_S, persist
+
+T = TypeVar("T")
 
 DELIVER_S = 30.0
 
@@ -36,7 +39,7 @@ def deliver(command: Sequence[str], entry: KeyEntry, key_id: str, deadline: Dead
 
 def uses(system: SystemEntry, exchange: str, wanted: str, deadline: Deadline) -> bool | None:
     """Whether it uses the key with this fingerprint; None where it does not tell. Raises VenueError."""
-    told = persist(lambda: _client(system, deadline).key_fingerprint(exchange), _soon(deadline))
+    told = _asked(lambda: _client(system, deadline).key_fingerprint(exchange), deadline)
     return None if told is None else told == wanted
 
 
@@ -51,13 +54,23 @@ def reload(system: SystemEntry, exchange: str, wanted: str, deadline: Deadline) 
             raise Rejected("it was told to use the new key, and still uses another one")
         return None if told is None else True
 
-    return persist(once, _soon(deadline))
+    return _asked(once, deadline)
 
 
 def _client(system: SystemEntry, deadline: Deadline) -> TradingSystem:
     return TradingSystem(system, request_timeout=REQUEST_S, deadline=deadline)
 
 
-def _soon(deadline: Deadline) -> Deadline:
-    """One that is stopped is not waited for: in a breach that is how it should be."""
-    return deadline.within(2 * REQUEST_S)
+def _asked(read: Callable[[], T], deadline: Deadline) -> T:
+    """Where nobody listens nobody is waited for: in a breach a trading system that is stopped is as it should be."""
+
+    def once() -> T | Unavailable:
+        try:
+            return read()
+        except Unavailable as error:
+            return error
+
+    found = persist(once, deadline.within(2 * REQUEST_S))
+    if isinstance(found, Unavailable):
+        raise found
+    return found
