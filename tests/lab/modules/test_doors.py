@@ -64,7 +64,9 @@ CASES = {
     ),
     "api_key_info": Case({}, lambda r: r["accounts"][0]["parts"]["own_keys"] and r["unknown"][0]["kind"] == "auth"),
     "withdrawals": Case({}, lambda r: r["frozen"]),
-    "unknown_api_key": Case({}, lambda r: r["venues"][0]["verdict"] == "by_hand"),
+    "unknown_api_key": Case(
+        {"keys": [{"name": "k", "venue": "alpha", "key_id": "x"}]}, lambda r: r["venues"][0]["verdict"] == "by_hand"
+    ),
     "position_reconciliation": Case({"require_reconciled": False, "interval": 0.1}, lambda r: bool(r["verdict"])),
     "crash_report_info": Case(
         {"unit": "hft", "systemctl": "/nowhere", "journalctl": "/nowhere", "package_logs": []},
