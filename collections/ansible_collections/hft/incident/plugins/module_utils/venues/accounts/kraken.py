@@ -80,7 +80,8 @@ class KrakenAccount(Account):
             found.update((w.id, w) for w in (_withdrawal(row, call.name) for row in rows))
             following = reply.get("next_cursor")
             if following is None or following == "":
-                recent = (withdrawal for withdrawal in found.values() if withdrawal.at_ms >= since_ms // 1000 * 1000)
+                # What may still be stopped is told whenever it was asked for, also where its time is nonsense.
+                recent = (w for w in found.values() if w.state == "pending" or w.at_ms >= since_ms // 1000 * 1000)
                 return sorted(recent, key=lambda withdrawal: withdrawal.at_ms)
             cursor = schema.text(reply, "next_cursor", call.name)
             if cursor in seen:
