@@ -15,11 +15,7 @@ from ansible_collections.hft.incident.plugins.module_utils.errors import EXIT_CO
 from ansible_collections.hft.incident.plugins.module_utils.incident import home_directory
 
 from .. import sentences
-from .command import (
-    Command,
-    printed,
-    seconds,
-)
+from .command import Command, printed, seconds
 
 
 def _doctor(options: argparse.Namespace) -> int:
