@@ -7,7 +7,7 @@ Anybody closes it; to open it, its gate must have been passed. Both times the ho
 system's API last, so that a response that is cut off in between leaves behind, when it closes, what outlives a restart,
 and when it opens, what still stops a process that runs.
 
-Source: runbook section 4 (start system); seed-faults B2, B3, E11 (stopping needs nobody's approval, resuming needs two).
+Source: runbook section 4 (start system); seed-faults B2, B3, E11 (anybody stops, resuming needs two).
 """
 
 from __future__ import annotations
