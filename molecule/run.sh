@@ -23,6 +23,7 @@ if ! dpkg-query -W "${needed[@]}" > /dev/null 2>&1; then
   { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends "${needed[@]}"; } \
     > "$log" 2>&1 || give_up "the packages that make hosts cannot be installed: $(tail -n 1 "$log")"
 fi
+mkdir -p /var/lib/containers/storage # where storage.conf looks for the machine's images, of which there may be none yet
 "$root/molecule/hosts/sandbox.sh" podman info > /dev/null 2> "$log" || give_up "podman cannot run here: $(tail -n 1 "$log")"
 
 # What the product needs on a host, for the hosts' own Python; they have no network to get it from.
