@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -16,18 +15,10 @@ from ansible_collections.hft.incident.plugins.module_utils.venues.errors import 
 from hft_incident.lab.venues.exchange import Key
 from hft_incident.lab.venues.server import VenueServer
 
-from ..venues_host import KEY, Host, adapter_for, venue_host
+from ..venues_host import KEY, Host, adapter_for
+from .one_venue import seed
 
-
-@pytest.fixture
-def host() -> Iterator[Host]:
-    with venue_host({"binance": "binance"}) as running:
-        yield running
-
-
-@pytest.fixture
-def venue(host: Host) -> VenueServer:
-    return host.venues["binance"]
+DRIVER = "binance"
 
 
 @pytest.fixture
@@ -37,14 +28,6 @@ def oracle(venue: VenueServer) -> Any:
     origin = f"http://127.0.0.1:{venue.port}"
     exchange.urls["api"] |= {"public": f"{origin}/api/v3", "private": f"{origin}/api/v3", "sapi": f"{origin}/sapi/v1"}
     return exchange
-
-
-def seed(venue: VenueServer) -> int:
-    """Orders on every line, a conditional one among them."""
-    for instrument in venue.exchange.instruments.values():
-        venue.place_one(instrument.symbol)
-        venue.place_one(instrument.symbol, conditional=True)
-    return len(venue.exchange.open_orders())
 
 
 def test_ccxt_finds_a_venue_it_knows(venue: VenueServer, oracle: Any) -> None:

@@ -5,11 +5,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
 from decimal import Decimal
-from typing import Any, TypeVar
+from typing import Any
 
-import aiohttp
 import ccxt
 import pytest
 
@@ -19,25 +17,14 @@ from ansible_collections.hft.incident.plugins.module_utils.venues.errors import 
     UnknownOutcome,
 )
 from hft_incident.lab.gateways.binanceusdm import BinanceUsdmGateway
-from hft_incident.lab.gateways.gateway import GatewayKey
 from hft_incident.lab.venues.binanceusdm import MOST_TRADES_A_PAGE, TRADES_SPAN_MS
 from hft_incident.lab.venues.exchange import Key
 from hft_incident.lab.venues.server import VenueServer
 
-from ..venues_host import KEY, Host, adapter_for, venue_host
+from ..venues_host import KEY, Host, adapter_for
+from .one_venue import seed, trade, with_gateway
 
-T = TypeVar("T")
-
-
-@pytest.fixture
-def host() -> Iterator[Host]:
-    with venue_host({"binanceusdm": "binanceusdm"}) as running:
-        yield running
-
-
-@pytest.fixture
-def venue(host: Host) -> VenueServer:
-    return host.venues["binanceusdm"]
+DRIVER = "binanceusdm"
 
 
 @pytest.fixture
@@ -49,34 +36,6 @@ def oracle(venue: VenueServer) -> Any:
     for name in ("fapiPublic", "fapiPrivate"):
         exchange.urls["api"] |= {name: f"{origin}/v1", f"{name}V2": f"{origin}/v2", f"{name}V3": f"{origin}/v3"}
     return exchange
-
-
-def seed(venue: VenueServer, each: int = 1) -> int:
-    """Orders in every symbol, an untriggered stop beside every plain one."""
-    for instrument in venue.exchange.instruments.values():
-        for _ in range(each):
-            venue.place_one(instrument.symbol)
-            venue.place_one(instrument.symbol, conditional=True)
-    return len(venue.exchange.open_orders())
-
-
-def trade(venue: VenueServer, symbol: str, qty: str, times: int = 1) -> None:
-    """Orders that the next price fills, a second after those before."""
-    venue.exchange.clock_skew_ms += 1000
-    for _ in range(times):
-        venue.exchange.place(symbol, "buy", Decimal(qty), Decimal("999999"))
-    venue.exchange.feed_running = True
-    venue.exchange.advance()
-    venue.exchange.feed_running = False
-
-
-def with_gateway(host: Host, venue: VenueServer, work: Callable[[BinanceUsdmGateway], Awaitable[T]]) -> T:
-    async def run() -> T:
-        async with aiohttp.ClientSession() as session:
-            key = GatewayKey(KEY.id, KEY.secret)
-            return await work(BinanceUsdmGateway(session, f"http://127.0.0.1:{venue.port}", key))
-
-    return host.run(run())
 
 
 # ccxt against the lab -------------------------------------------------------------------------------------------------
@@ -246,4 +205,4 @@ def test_the_trading_systems_client_quotes_and_books(host: Host, venue: VenueSer
         held = {row.symbol: row.qty for row in await gateway.held()}
         assert held == {"BTCUSDT": Decimal(15), "ETHUSDT": Decimal(1)}
 
-    with_gateway(host, venue, work)
+    with_gateway(host, venue, BinanceUsdmGateway, work)

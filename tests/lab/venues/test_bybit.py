@@ -5,36 +5,24 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
-import aiohttp
 import ccxt
 import pytest
 
 from ansible_collections.hft.incident.plugins.module_utils.venues.bybit import Bybit
 from ansible_collections.hft.incident.plugins.module_utils.venues.errors import AuthError
 from hft_incident.lab.gateways.bybit import BybitGateway
-from hft_incident.lab.gateways.gateway import GatewayError, GatewayKey
+from hft_incident.lab.gateways.gateway import GatewayError
 from hft_incident.lab.venues.exchange import Key
 from hft_incident.lab.venues.server import VenueServer
 
-from ..venues_host import KEY, Host, adapter_for, venue_host
+from ..venues_host import KEY, Host, adapter_for
+from .one_venue import seed, trade, with_gateway
 
 SPOT, OPTION = "spot:BTCUSDT", "BTC-25DEC26-90000-C-USDT"
-
-
-@pytest.fixture
-def host() -> Iterator[Host]:
-    with venue_host({"bybit": "bybit"}) as running:
-        yield running
-
-
-@pytest.fixture
-def venue(host: Host) -> VenueServer:
-    return host.venues["bybit"]
+DRIVER = "bybit"
 
 
 @pytest.fixture
@@ -47,25 +35,6 @@ def oracle(venue: VenueServer) -> Any:
     exchange.options |= {"enableUnifiedMargin": False, "enableUnifiedAccount": True}
     exchange.load_markets()
     return exchange
-
-
-def seed(venue: VenueServer, each: int = 1) -> int:
-    """Orders on every line, a conditional one for every plain one (spreads have none)."""
-    for instrument in venue.exchange.instruments.values():
-        for _ in range(each):
-            venue.place_one(instrument.symbol)
-            if instrument.line != "spread":
-                venue.place_one(instrument.symbol, conditional=True)
-    return len(venue.exchange.open_orders())
-
-
-def fill(venue: VenueServer, symbol: str, qty: str) -> None:
-    """Let the market cross one of our orders."""
-    side, price = ("buy", "999999") if Decimal(qty) > 0 else ("sell", "0.1")
-    venue.exchange.place(symbol, side, abs(Decimal(qty)), Decimal(price))  # type: ignore[arg-type]  # one of two literals
-    venue.exchange.feed_running = True
-    venue.exchange.advance()
-    venue.exchange.feed_running = False
 
 
 def ids(venue: VenueServer) -> set[str]:
@@ -96,12 +65,12 @@ def test_ccxt_cancels_all_of_a_settle_coin_and_leaves_the_others(venue: VenueSer
 
 
 def test_ccxt_reads_holdings(venue: VenueServer, oracle: Any) -> None:
-    fill(venue, "BTCUSDT", "-0.5")
+    trade(venue, "BTCUSDT", "-0.5")
     assert oracle.fetch_balance()["total"]["BTC"] == 100
     (position,) = oracle.fetch_positions(["BTC/USDT:USDT"])
     assert (position["side"], position["contracts"]) == ("short", 0.5)
-    (trade,) = oracle.fetch_my_trades("BTC/USDT:USDT")
-    assert (trade["side"], trade["amount"]) == ("sell", 0.5)
+    (traded,) = oracle.fetch_my_trades("BTC/USDT:USDT")
+    assert (traded["side"], traded["amount"]) == ("sell", 0.5)
 
 
 def test_ccxt_is_refused_as_the_venue_would(host: Host, oracle: Any) -> None:
@@ -143,9 +112,9 @@ def test_more_than_the_venue_cancels_at_once_takes_another_round(venue: VenueSer
 
 def test_the_adapter_reads_holdings_and_fills(venue: VenueServer) -> None:
     adapter, start = adapter_for(venue, "bybit"), venue.exchange.now_ms()
-    fill(venue, SPOT, "0.5")
-    fill(venue, "BTCPERP", "-2")
-    fill(venue, "BTCUSD", "300")
+    trade(venue, SPOT, "0.5")
+    trade(venue, "BTCPERP", "-2")
+    trade(venue, "BTCUSD", "300")
     held = {(p.line, p.symbol): (p.qty, p.unit) for p in adapter.positions()}
     assert held["spot", "BTC"] == (Decimal("100.5"), "base")
     assert held["linear", "BTCPERP"] == (Decimal(-2), "base")
@@ -188,25 +157,23 @@ def test_a_cancel_that_does_nothing_is_seen_in_the_next_listing(host: Host, venu
     assert len(adapter.open_orders()) == count
 
 
-def test_the_trading_system_quotes_here(venue: VenueServer) -> None:
-    async def trade() -> None:
-        async with aiohttp.ClientSession() as session:
-            gateway = BybitGateway(session, f"http://127.0.0.1:{venue.port}", GatewayKey(KEY.id, KEY.secret))
-            price = (await gateway.quote()).price
-            assert price == venue.exchange.prices[gateway.symbol]
-            placed = {await gateway.place("buy", price / 2, f"mine-{n}"): f"mine-{n}" for n in range(51)}
-            assert await gateway.open_order_ids() == placed
-            for order_id in placed:
-                await gateway.cancel(order_id)
-                await gateway.cancel(order_id)
-            assert await gateway.open_order_ids() == {}
-            start = venue.exchange.now_ms()
-            fill(venue, gateway.symbol, "-3")
-            assert [(t.side, t.qty) for t in await gateway.trades(start)] == [("sell", Decimal(3))]
-            held = await gateway.held()
-            assert [(h.symbol, h.qty) for h in held if h.line != "spot"] == [("BTCUSDT", Decimal(-3))]
-            assert {h.symbol: h.qty for h in held if h.line == "spot"} == venue.exchange.balances
-            with pytest.raises(GatewayError):
-                await gateway.place("buy", Decimal(-1), "nonsense")
+def test_the_trading_system_quotes_here(host: Host, venue: VenueServer) -> None:
+    async def work(gateway: BybitGateway) -> None:
+        price = (await gateway.quote()).price
+        assert price == venue.exchange.prices[gateway.symbol]
+        placed = {await gateway.place("buy", price / 2, f"mine-{n}"): f"mine-{n}" for n in range(51)}
+        assert await gateway.open_order_ids() == placed
+        for order_id in placed:
+            await gateway.cancel(order_id)
+            await gateway.cancel(order_id)
+        assert await gateway.open_order_ids() == {}
+        start = venue.exchange.now_ms()
+        trade(venue, gateway.symbol, "-3")
+        assert [(t.side, t.qty) for t in await gateway.trades(start)] == [("sell", Decimal(3))]
+        held = await gateway.held()
+        assert [(h.symbol, h.qty) for h in held if h.line != "spot"] == [("BTCUSDT", Decimal(-3))]
+        assert {h.symbol: h.qty for h in held if h.line == "spot"} == venue.exchange.balances
+        with pytest.raises(GatewayError):
+            await gateway.place("buy", Decimal(-1), "nonsense")
 
-    asyncio.run(trade())
+    with_gateway(host, venue, BybitGateway, work)

@@ -6,9 +6,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Awaitable, Callable, Iterator
 from decimal import Decimal
-from typing import Any, TypeVar
+from typing import Any
 
 import aiohttp
 import ccxt
@@ -24,27 +23,17 @@ from ansible_collections.hft.incident.plugins.module_utils.venues.errors import 
 )
 from hft_incident.lab import signatures
 from hft_incident.lab.gateways.deribit import DeribitGateway
-from hft_incident.lab.gateways.gateway import GatewayError, GatewayKey
+from hft_incident.lab.gateways.gateway import GatewayError
 from hft_incident.lab.venues import dialect
 from hft_incident.lab.venues.deribit import KINDS, MOST_TRADES_A_PAGE, RECENT_TRADES_MS, order_id
 from hft_incident.lab.venues.exchange import Key
 from hft_incident.lab.venues.server import VenueServer
 
-from ..venues_host import KEY, Host, adapter_for, venue_host
+from ..venues_host import KEY, Host, adapter_for
+from .one_venue import seed, trade, with_gateway
 
-T = TypeVar("T")
 LINEAR = "BTC_USDC-PERPETUAL"
-
-
-@pytest.fixture
-def host() -> Iterator[Host]:
-    with venue_host({"deribit": "deribit"}) as running:
-        yield running
-
-
-@pytest.fixture
-def venue(host: Host) -> VenueServer:
-    return host.venues["deribit"]
+DRIVER = "deribit"
 
 
 @pytest.fixture
@@ -55,33 +44,6 @@ def oracle(venue: VenueServer) -> Any:
     nonces = itertools.count(exchange.milliseconds())
     exchange.nonce = lambda: next(nonces)  # its own, the time in ms, serves twice in a lab that answers at once
     return exchange
-
-
-def seed(venue: VenueServer, each: int = 1) -> int:
-    """Orders of every kind and currency, an untriggered stop beside every plain one."""
-    for instrument in venue.exchange.instruments.values():
-        for _ in range(each):
-            venue.place_one(instrument.symbol)
-            venue.place_one(instrument.symbol, conditional=True)
-    return len(venue.exchange.open_orders())
-
-
-def trade(venue: VenueServer, symbol: str, qty: str, times: int = 1) -> None:
-    """Orders that the next price fills, a second after those before."""
-    venue.exchange.clock_skew_ms += 1000
-    for _ in range(times):
-        venue.exchange.place(symbol, "buy", Decimal(qty), Decimal("999999"))
-    venue.exchange.feed_running = True
-    venue.exchange.advance()
-    venue.exchange.feed_running = False
-
-
-def with_gateway(host: Host, venue: VenueServer, work: Callable[[DeribitGateway], Awaitable[T]]) -> T:
-    async def run() -> T:
-        async with aiohttp.ClientSession() as session:
-            return await work(DeribitGateway(session, f"http://127.0.0.1:{venue.port}", GatewayKey(KEY.id, KEY.secret)))
-
-    return host.run(run())
 
 
 # ccxt against the lab -------------------------------------------------------------------------------------------------
@@ -304,7 +266,7 @@ def test_the_trading_systems_client_quotes_and_books(host: Host, venue: VenueSer
         held = {row.symbol: row.qty for row in await gateway.held()}
         assert held == {LINEAR: Decimal(15), "ETH-PERPETUAL": Decimal(1)}
 
-    with_gateway(host, venue, work)
+    with_gateway(host, venue, DeribitGateway, work)
 
 
 def test_the_client_reads_no_listing_out_of_a_maintenance_page(host: Host, venue: VenueServer) -> None:
@@ -314,4 +276,4 @@ def test_the_client_reads_no_listing_out_of_a_maintenance_page(host: Host, venue
             with pytest.raises(GatewayError):
                 await gateway.open_order_ids()
 
-    with_gateway(host, venue, work)
+    with_gateway(host, venue, DeribitGateway, work)

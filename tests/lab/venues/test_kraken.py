@@ -6,11 +6,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Awaitable, Callable, Iterator
 from decimal import Decimal
-from typing import Any, TypeVar
+from typing import Any
 
-import aiohttp
 import ccxt
 import pytest
 
@@ -20,26 +18,15 @@ from ansible_collections.hft.incident.plugins.module_utils.venues.errors import 
     MalformedReply,
     UnknownOutcome,
 )
-from hft_incident.lab.gateways.gateway import GatewayKey
 from hft_incident.lab.gateways.kraken import KrakenGateway
 from hft_incident.lab.venues.exchange import Key
 from hft_incident.lab.venues.kraken import FILLS_PER_PAGE, txid
 from hft_incident.lab.venues.server import VenueServer
 
-from ..venues_host import KEY, Host, adapter_for, venue_host
+from ..venues_host import KEY, Host, adapter_for
+from .one_venue import seed, trade, with_gateway
 
-T = TypeVar("T")
-
-
-@pytest.fixture
-def host() -> Iterator[Host]:
-    with venue_host({"kraken": "kraken"}) as running:
-        yield running
-
-
-@pytest.fixture
-def venue(host: Host) -> VenueServer:
-    return host.venues["kraken"]
+DRIVER = "kraken"
 
 
 @pytest.fixture
@@ -49,32 +36,6 @@ def oracle(venue: VenueServer) -> Any:
     origin = f"http://127.0.0.1:{venue.port}"
     exchange.urls["api"] |= {"public": origin, "private": origin}
     return exchange
-
-
-def seed(venue: VenueServer, each: int = 1) -> int:
-    """Orders on every line, a conditional one beside every plain one."""
-    for instrument in venue.exchange.instruments.values():
-        for _ in range(each):
-            venue.place_one(instrument.symbol)
-            venue.place_one(instrument.symbol, conditional=True)
-    return len(venue.exchange.open_orders())
-
-
-def trade(venue: VenueServer, symbol: str, qty: str, times: int = 1) -> None:
-    """Orders that the next price fills."""
-    for _ in range(times):
-        venue.exchange.place(symbol, "buy", Decimal(qty), Decimal("999999"))
-    venue.exchange.feed_running = True
-    venue.exchange.advance()
-    venue.exchange.feed_running = False
-
-
-def with_gateway(host: Host, venue: VenueServer, work: Callable[[KrakenGateway], Awaitable[T]]) -> T:
-    async def run() -> T:
-        async with aiohttp.ClientSession() as session:
-            return await work(KrakenGateway(session, f"http://127.0.0.1:{venue.port}", GatewayKey(KEY.id, KEY.secret)))
-
-    return host.run(run())
 
 
 # ccxt against the lab -------------------------------------------------------------------------------------------------
@@ -259,4 +220,4 @@ def test_the_trading_systems_client_quotes_and_books(host: Host, venue: VenueSer
         held = {row.symbol: row.qty for row in await gateway.held()}
         assert held["XXBT"] == Decimal("100.55")
 
-    with_gateway(host, venue, work)
+    with_gateway(host, venue, KrakenGateway, work)

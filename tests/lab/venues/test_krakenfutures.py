@@ -5,9 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
 from decimal import Decimal
-from typing import Any, TypeVar
+from typing import Any
 
 import aiohttp
 import ccxt
@@ -19,27 +18,16 @@ from ansible_collections.hft.incident.plugins.module_utils.venues.errors import 
     UnknownOutcome,
 )
 from hft_incident.lab import signatures
-from hft_incident.lab.gateways.gateway import GatewayKey
 from hft_incident.lab.gateways.krakenfutures import KrakenFuturesGateway
 from hft_incident.lab.venues.exchange import Key
 from hft_incident.lab.venues.krakenfutures import FILLS_PER_PAGE, order_id
 from hft_incident.lab.venues.server import VenueServer
 
-from ..venues_host import KEY, Host, adapter_for, venue_host
+from ..venues_host import KEY, Host, adapter_for
+from .one_venue import seed, trade, with_gateway
 
-T = TypeVar("T")
 LINES = {"PF", "PI", "FF", "FI"}
-
-
-@pytest.fixture
-def host() -> Iterator[Host]:
-    with venue_host({"krakenfutures": "krakenfutures"}) as running:
-        yield running
-
-
-@pytest.fixture
-def venue(host: Host) -> VenueServer:
-    return host.venues["krakenfutures"]
+DRIVER = "krakenfutures"
 
 
 @pytest.fixture
@@ -49,35 +37,6 @@ def oracle(venue: VenueServer) -> Any:
     origin = f"http://127.0.0.1:{venue.port}/derivatives/api/"
     exchange.urls["api"] |= {"public": origin, "private": origin}
     return exchange
-
-
-def seed(venue: VenueServer, each: int = 1) -> int:
-    """Orders on every line, an untriggered stop beside every plain one."""
-    for instrument in venue.exchange.instruments.values():
-        for _ in range(each):
-            venue.place_one(instrument.symbol)
-            venue.place_one(instrument.symbol, conditional=True)
-    return len(venue.exchange.open_orders())
-
-
-def trade(venue: VenueServer, symbol: str, qty: str, times: int = 1) -> None:
-    """Orders that the next price fills, a second after those before."""
-    venue.exchange.clock_skew_ms += 1000
-    for _ in range(times):
-        venue.exchange.place(symbol, "buy", Decimal(qty), Decimal("999999"))
-    venue.exchange.feed_running = True
-    venue.exchange.advance()
-    venue.exchange.feed_running = False
-
-
-def with_gateway(host: Host, venue: VenueServer, work: Callable[[KrakenFuturesGateway], Awaitable[T]]) -> T:
-    async def run() -> T:
-        async with aiohttp.ClientSession() as session:
-            return await work(
-                KrakenFuturesGateway(session, f"http://127.0.0.1:{venue.port}", GatewayKey(KEY.id, KEY.secret))
-            )
-
-    return host.run(run())
 
 
 # ccxt against the lab -------------------------------------------------------------------------------------------------
@@ -237,4 +196,4 @@ def test_the_trading_systems_client_quotes_and_books(host: Host, venue: VenueSer
         held = {row.symbol: row.qty for row in await gateway.held()}
         assert held == {"PF_XBTUSD": Decimal("2.1"), "PI_XBTUSD": Decimal(1)}
 
-    with_gateway(host, venue, work)
+    with_gateway(host, venue, KrakenFuturesGateway, work)

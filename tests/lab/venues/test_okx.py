@@ -5,35 +5,24 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
-import aiohttp
 import ccxt
 import pytest
 
 from ansible_collections.hft.incident.plugins.module_utils.venues.errors import AuthError
 from ansible_collections.hft.incident.plugins.module_utils.venues.okx import Okx
-from hft_incident.lab.gateways.gateway import GatewayError, GatewayKey
+from hft_incident.lab.gateways.gateway import GatewayError
 from hft_incident.lab.gateways.okx import OkxGateway
 from hft_incident.lab.venues.exchange import Key
 from hft_incident.lab.venues.okx import algo_kind
 from hft_incident.lab.venues.server import VenueServer
 
-from ..venues_host import KEY, Host, adapter_for, venue_host
+from ..venues_host import KEY, Host, adapter_for
+from .one_venue import seed, trade, with_gateway
 
-
-@pytest.fixture
-def host() -> Iterator[Host]:
-    with venue_host({"okx": "okx"}) as running:
-        yield running
-
-
-@pytest.fixture
-def venue(host: Host) -> VenueServer:
-    return host.venues["okx"]
+DRIVER = "okx"
 
 
 @pytest.fixture
@@ -44,25 +33,6 @@ def oracle(venue: VenueServer) -> Any:
     exchange.has["fetchCurrencies"] = False
     exchange.load_markets()
     return exchange
-
-
-def seed(venue: VenueServer, each: int = 1) -> int:
-    """Orders on every line, a conditional one for every plain one (spreads have none)."""
-    for instrument in venue.exchange.instruments.values():
-        for _ in range(each):
-            venue.place_one(instrument.symbol)
-            if instrument.line != "spread":
-                venue.place_one(instrument.symbol, conditional=True)
-    return len(venue.exchange.open_orders())
-
-
-def fill(venue: VenueServer, symbol: str, qty: str) -> None:
-    """Let the market cross one of our orders."""
-    side, price = ("buy", "999999") if Decimal(qty) > 0 else ("sell", "0.1")
-    venue.exchange.place(symbol, side, abs(Decimal(qty)), Decimal(price))  # type: ignore[arg-type]  # one of two literals
-    venue.exchange.feed_running = True
-    venue.exchange.advance()
-    venue.exchange.feed_running = False
 
 
 def ids(venue: VenueServer) -> set[str]:
@@ -94,13 +64,13 @@ def test_ccxt_finds_and_cancels_algo_orders(venue: VenueServer, oracle: Any) -> 
 
 
 def test_ccxt_reads_holdings(venue: VenueServer, oracle: Any) -> None:
-    fill(venue, "BTC-USDT", "0.5")
-    fill(venue, "BTC-USDT-SWAP", "-3")
+    trade(venue, "BTC-USDT", "0.5")
+    trade(venue, "BTC-USDT-SWAP", "-3")
     assert oracle.fetch_balance()["total"]["BTC"] == 100.5
     (position,) = oracle.fetch_positions()
     assert (position["symbol"], position["side"], position["contracts"]) == ("BTC/USDT:USDT", "short", 3)
-    (trade,) = oracle.fetch_my_trades("BTC/USDT")
-    assert (trade["side"], trade["amount"]) == ("buy", 0.5)
+    (traded,) = oracle.fetch_my_trades("BTC/USDT")
+    assert (traded["side"], traded["amount"]) == ("buy", 0.5)
 
 
 def test_ccxt_is_refused_as_the_venue_would(host: Host, oracle: Any) -> None:
@@ -162,8 +132,8 @@ def test_orders_that_are_gone_already_are_no_rejections(venue: VenueServer) -> N
 
 def test_the_adapter_reads_holdings_and_fills(venue: VenueServer) -> None:
     adapter, start = adapter_for(venue, "okx"), venue.exchange.now_ms()
-    fill(venue, "BTC-USDT", "0.5")
-    fill(venue, "BTC-USDT-SWAP", "-3")
+    trade(venue, "BTC-USDT", "0.5")
+    trade(venue, "BTC-USDT-SWAP", "-3")
     held = {(p.line, p.symbol): (p.qty, p.unit) for p in adapter.positions()}
     assert held["SPOT", "BTC"] == (Decimal("100.5"), "base")
     assert held["SWAP", "BTC-USDT-SWAP"] == (Decimal(-3), "contract")
@@ -199,24 +169,21 @@ def test_a_skewed_clock_is_mended_by_reading_the_venues(host: Host, venue: Venue
     assert len(adapter_for(venue, "okx").open_orders()) == len(venue.exchange.open_orders())
 
 
-def test_the_trading_system_quotes_here(venue: VenueServer) -> None:
-    async def trade() -> None:
-        async with aiohttp.ClientSession() as session:
-            key = GatewayKey(KEY.id, KEY.secret, KEY.passphrase)
-            gateway = OkxGateway(session, f"http://127.0.0.1:{venue.port}", key)
-            price = (await gateway.quote()).price
-            assert price == venue.exchange.prices[gateway.symbol]
-            placed = {await gateway.place("buy", price / 2, f"mine{n}"): f"mine{n}" for n in range(101)}
-            assert await gateway.open_order_ids() == placed
-            for order_id in placed:
-                await gateway.cancel(order_id)
-                await gateway.cancel(order_id)
-            assert await gateway.open_order_ids() == {}
-            start = venue.exchange.now_ms()
-            fill(venue, gateway.symbol, "-3")
-            assert [(t.side, t.qty) for t in await gateway.trades(start)] == [("sell", Decimal(3))]
-            assert {h.symbol: h.qty for h in await gateway.held()} == venue.exchange.balances
-            with pytest.raises(GatewayError):
-                await gateway.place("buy", Decimal(-1), "nonsense")
+def test_the_trading_system_quotes_here(host: Host, venue: VenueServer) -> None:
+    async def work(gateway: OkxGateway) -> None:
+        price = (await gateway.quote()).price
+        assert price == venue.exchange.prices[gateway.symbol]
+        placed = {await gateway.place("buy", price / 2, f"mine{n}"): f"mine{n}" for n in range(101)}
+        assert await gateway.open_order_ids() == placed
+        for order_id in placed:
+            await gateway.cancel(order_id)
+            await gateway.cancel(order_id)
+        assert await gateway.open_order_ids() == {}
+        start = venue.exchange.now_ms()
+        trade(venue, gateway.symbol, "-3")
+        assert [(t.side, t.qty) for t in await gateway.trades(start)] == [("sell", Decimal(3))]
+        assert {h.symbol: h.qty for h in await gateway.held()} == venue.exchange.balances
+        with pytest.raises(GatewayError):
+            await gateway.place("buy", Decimal(-1), "nonsense")
 
-    asyncio.run(trade())
+    with_gateway(host, venue, OkxGateway, work)
