@@ -8,7 +8,6 @@
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 export CONTAINERS_CONF=$here/containers.conf CONTAINERS_STORAGE_CONF=$here/storage.conf
-mkdir -p /var/lib/containers/storage # storage.conf names it, and podman, just installed, has not made it yet
 
 # A machine with cgroup v1 has v2 beside it ("hybrid").
 top=/sys/fs/cgroup
