@@ -26,7 +26,7 @@ from ansible_collections.hft.incident.plugins.module_utils.incident import (
 )
 
 from .catalog import CATALOG
-from .cli import COMMANDS
+from .command_list import COMMANDS
 from .inventory import inventory_sources, known_venues
 from .roles import ROLES
 

@@ -18,6 +18,7 @@ import yaml
 from ansible_collections.hft.incident.plugins.module_utils.incident import PHASES, Incident, open_incident
 from hft_incident import cli, commands
 from hft_incident.catalog import CATALOG
+from hft_incident.command_list import COMMANDS
 from hft_incident.completion import FILES, MARK, SCRIPTS, answer
 
 BIN = Path(sys.executable).parent
@@ -56,7 +57,7 @@ def offered(line: str) -> list[str]:
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("", [*cli.COMMANDS, "--help", "--version"]),
+        ("", [*COMMANDS, "--help", "--version"]),
         ("re", ["resume", "report"]),
         ("run ", READY),
         ("run exchange_outage -e ", [f"{item.name}=" for item in CATALOG["exchange_outage"].inputs]),
@@ -95,7 +96,7 @@ def test_gates_are_those_that_hold_the_incident(incident: Incident) -> None:
     assert offered("approve inc-7 ") == []
 
 
-@pytest.mark.parametrize("name", cli.COMMANDS)
+@pytest.mark.parametrize("name", COMMANDS)
 def test_every_option_of_every_command_is_offered(name: str) -> None:
     flags = {flag for action in commands.parser_of(name)._actions for flag in action.option_strings}
     assert set(offered(f"{name} -")) == flags

@@ -19,7 +19,7 @@ from tools.docs.text import DATA, documented, plain, read
 
 from ansible_collections.hft.incident.plugins.module_utils.incident import PHASES, TYPES
 from hft_incident.catalog import CATALOG, IncidentType
-from hft_incident.cli import COMMANDS
+from hft_incident.command_list import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[2]
 WRITTEN = sorted((ROOT / "docs").glob("*.md"))

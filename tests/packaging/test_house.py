@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from hft_incident.catalog import COLLECTION
-from hft_incident.cli import COMMANDS
+from hft_incident.command_list import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[2]
 UTILS = "collections/ansible_collections/hft/incident/plugins/module_utils"

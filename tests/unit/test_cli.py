@@ -18,6 +18,7 @@ import hft_incident
 from ansible_collections.hft.incident.plugins.module_utils.incident import TYPES, open_incident
 from hft_incident import cli, commands
 from hft_incident.catalog import CATALOG, COLLECTION, COLLECTIONS_ROOT
+from hft_incident.command_list import COMMANDS
 
 ROOT = Path(__file__).parents[2]
 SOURCES = os.pathsep.join([str(Path(hft_incident.__file__).parents[1]), str(COLLECTIONS_ROOT)])
@@ -94,7 +95,7 @@ def test_an_error_in_json_mode_is_one_object_too(capsys: pytest.CaptureFixture[s
     assert document["reason"] in printed.err
 
 
-@pytest.mark.parametrize("name", [name for name in cli.COMMANDS if name != "drill"])
+@pytest.mark.parametrize("name", [name for name in COMMANDS if name != "drill"])
 def test_every_command_has_help_with_an_example(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as leaving:
         cli.main([name, "--help"])
@@ -107,8 +108,8 @@ def test_every_command_has_help_with_an_example(name: str, capsys: pytest.Captur
 def test_every_command_that_is_listed_is_there_and_no_other(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["--help"]) == 0
     printed = capsys.readouterr().out
-    assert all(f"  {name} " in printed for name in cli.COMMANDS)
-    assert set(commands.NAMES) | {"kill"} == set(cli.COMMANDS)
+    assert all(f"  {name} " in printed for name in COMMANDS)
+    assert set(commands.NAMES) | {"kill"} == set(COMMANDS)
 
 
 def test_the_version_is_that_of_the_package_and_of_the_collection(capsys: pytest.CaptureFixture[str]) -> None:

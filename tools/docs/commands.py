@@ -12,7 +12,8 @@ from contextlib import redirect_stdout, suppress
 from io import StringIO
 from unittest.mock import patch
 
-from hft_incident.cli import COMMANDS, main
+from hft_incident.cli import main
+from hft_incident.command_list import COMMANDS
 
 from .text import Pages, block, page, plain, table
 
