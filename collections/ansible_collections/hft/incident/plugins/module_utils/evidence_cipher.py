@@ -27,6 +27,8 @@ def recipients(given: Iterable[str], base: str = "") -> tuple[str, ...]:
         if text.startswith(("age1", "ssh-")):
             found.add(text)
             continue
+        if text.upper().startswith("AGE-SECRET-KEY-"):  # it is not repeated, as a path would be
+            raise UsageError("encrypt_to: a private key of age is in the clear there: make another, name its age1… key")
         path = os.path.join(base, os.path.expanduser(text))
         try:
             with open(path, encoding="utf-8") as file:
