@@ -39,21 +39,15 @@ def require_key(key: str) -> str:
 
 
 def sign(folder: str, key: str) -> str:
-    """Signs the manifest of a closed folder, once, and checks it; the key's fingerprint. Raises IncidentError.
-
-    Nobody is asked for a passphrase: this runs where nobody types.
-    """
+    """Signs the manifest of a closed folder, once, and checks it; the key's fingerprint. Raises IncidentError."""
     path = os.path.join(folder, SIGNATURE)
     if not os.path.lexists(path):
-        manifest = _read(folder, MANIFEST)
-        done = _ssh_keygen("sign", "-f", key, stdin=manifest, timeout=SIGN_S)
-        if not done.ok:
-            raise IncidentError(f"cannot sign with {key}: {done.complaint}")
+        text = signature(_read(folder, MANIFEST), key)
         draft = os.path.join(folder, SIGNATURE_DRAFT)
         with contextlib.suppress(FileNotFoundError):  # of one who was killed
             os.unlink(draft)
         with create(draft) as file:
-            file.write(done.out.encode())
+            file.write(text.encode())
             sync(file)
         os.rename(draft, path)
         sync_folder(folder)
@@ -63,10 +57,26 @@ def sign(folder: str, key: str) -> str:
     return fingerprint
 
 
+def signature(message: bytes, key: str, timeout: float = SIGN_S) -> str:
+    """Of the message, as ``ssh-keygen`` writes one. Raises IncidentError.
+
+    Nobody is asked for a passphrase: this runs where nobody types.
+    """
+    done = _ssh_keygen("sign", "-f", key, stdin=message, timeout=timeout)
+    if not done.ok:
+        raise IncidentError(f"cannot sign with {key}: {done.complaint}")
+    return done.out
+
+
 def signer(folder: str) -> str:
     """The fingerprint of the key that signed this manifest; "" where it is no signature of it. Raises HeldError where
     nobody can tell."""
-    done = _ssh_keygen("check-novalidate", "-s", os.path.join(folder, SIGNATURE), stdin=_read(folder, MANIFEST))
+    return signer_of(_read(folder, MANIFEST), os.path.join(folder, SIGNATURE))
+
+
+def signer_of(message: bytes, path: str) -> str:
+    """As ``signer``, of the message and the signature in the file."""
+    done = _ssh_keygen("check-novalidate", "-s", path, stdin=message)
     found = _KEY.search(done.out) if done.rc == 0 else None
     return found[1] if found else ""
 
@@ -90,18 +100,19 @@ def fault(folder: str, recorded: str, signers: Signers | None) -> str:
         return f"{SIGNATURE}: is not a signature of this manifest"
     if recorded and found != recorded:
         return f"{SIGNATURE}: is made with another key ({found}) than the record knows"
-    return _stranger(folder, found, signers) if signers is not None else ""
+    if signers is None or owner_of(_read(folder, MANIFEST), path, found, signers):
+        return ""
+    return f"{SIGNATURE}: its key ({found}) may not sign evidence, by {signers.path}"
 
 
-def _stranger(folder: str, key: str, signers: Signers) -> str:
-    """Whether the file of allowed signers knows the key, for this namespace and at this time."""
-    persons = dict.fromkeys(line.person for line in signers.lines if line.fingerprint == key)
-    manifest, signature = _read(folder, MANIFEST), os.path.join(folder, SIGNATURE)
-    for person in persons:
-        done = _ssh_keygen("verify", "-f", signers.path, "-I", person, "-s", signature, stdin=manifest)
+def owner_of(message: bytes, path: str, key: str, signers: Signers) -> str:
+    """As whom the file of allowed signers knows the key that made the signature in the file, for this namespace and at
+    this time; "" where it does not. Raises HeldError where nobody can tell."""
+    for person in dict.fromkeys(line.person for line in signers.lines if line.fingerprint == key):
+        done = _ssh_keygen("verify", "-f", signers.path, "-I", person, "-s", path, stdin=message)
         if done.rc == 0 and f" key {key}\n" in done.out:
-            return ""
-    return f"{SIGNATURE}: its key ({key}) may not sign evidence, by {signers.path}"
+            return person
+    return ""
 
 
 def _read(folder: str, name: str) -> bytes:
