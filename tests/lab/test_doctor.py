@@ -123,9 +123,12 @@ def test_a_whole_jumphost_is_ready_and_nothing_was_touched(jumphost: Jumphost, l
     assert [row for row in told["checks"] if row["verdict"] not in (OK, WARN)] == []
     assert {row["check"] for row in told["checks"]} >= {
         "environment", "version", "program", "state", "disk", "journal", "leftover", "venues file", "secret", "venue",
-        "clock", "trading system", "inventory", "gate", "host", "unit", "latch", "severity", "messages", "channel",
-        "way out",
+        "account", "clock", "trading system", "inventory", "gate", "host", "python", "unit", "latch", "isolation",
+        "breach", "secret store", "key delivery", "severity", "messages", "channel", "way out",
     }  # fmt: skip
+    assert [row["says"] for row in told["checks"] if row["check"] == "breach"] == [
+        "a response could not sign evidence or encrypt it (hft_evidence_signing_key, hft_evidence_recipients)"
+    ]
     assert lab.sinks.arrivals() == []
     assert list(jumphost.home.iterdir()) == []
     assert not lab.trading_systems["hft-1"].hold_file.exists()
@@ -156,6 +159,8 @@ def test_at_a_venue_it_writes_nothing(jumphost: Jumphost) -> None:
         jumphost.venue(base_url=f"http://127.0.0.1:{server.port}", api_key=f"cmd:echo {KEY.id}",
                        api_secret=f"cmd:echo {KEY.secret}")  # fmt: skip
         found = next(one for one in jumphost.look("venue") if one.subject == "binance")
+        jumphost.venue(admin_api_key=f"cmd:echo {KEY.id}", admin_api_secret=f"cmd:echo {KEY.secret}")
+        assert [one.verdict for one in jumphost.look("account") if one.subject == "binance"] != []
         assert [request for request in server.seen if request.writes] == []
         assert len(server.exchange.open_orders()) == count
     assert (found.verdict, found.says) == (OK, f"our key lists {count} open orders")
@@ -232,6 +237,21 @@ BROKEN: Mapping[str, tuple[str, Break, tuple[str, str], str, str]] = {
         lambda j: j.change("group_vars/all/policy.yml", lambda content: content["hft_gates"].pop("resume_trading")),
         ("gate", BAD), "unknown gate 'resume_trading'", "write hft_gates",
     ),
+    "nobody who may say that it is a breach": (
+        "inventory",
+        lambda j: j.change("group_vars/all/policy.yml", lambda content: content["hft_gates"].pop("confirm_breach")),
+        ("gate", BAD), "unknown gate 'confirm_breach'", "write hft_gates",
+    ),
+    "nobody who may clear the hosts": (
+        "inventory",
+        lambda j: j.change("group_vars/all/policy.yml", lambda content: content["hft_gates"].pop("security_clearance")),
+        ("gate", BAD), "unknown gate 'security_clearance'", "write hft_gates",
+    ),
+    "nobody who may do without evidence": (
+        "inventory",
+        lambda j: j.change("group_vars/all/policy.yml", lambda content: content["hft_gates"].pop("waive_evidence")),
+        ("gate", BAD), "unknown gate 'waive_evidence'", "write hft_gates",
+    ),
     "nobody who may approve": (
         "inventory", lambda j: j.signers().unlink(), ("approvals", BAD), "cannot read who may approve", "a line for",
     ),
@@ -266,6 +286,64 @@ BROKEN: Mapping[str, tuple[str, Break, tuple[str, str], str, str]] = {
     ),
     "a host without a service manager": (
         "inventory", lambda j: j.host(hft_systemctl="no-such-program"), ("unit", UNKNOWN), "not found", "hft_systemctl",
+    ),
+    "a host without a Python": (
+        "inventory", lambda j: j.host(ansible_python_interpreter="/nowhere/python3"), ("python", BAD),
+        "nothing could be latched", "install Python 3.9",
+    ),
+    "a signing key that is not there": (
+        "inventory", lambda j: j.host(hft_evidence_signing_key="/nowhere/key"), ("evidence", BAD), "there is no file",
+        "make it",
+    ),
+    "a signing key of somebody who only approves": (
+        "inventory", lambda j: j.host(hft_evidence_signing_key=str(j.lab.people["dave"])), ("evidence", BAD),
+        "does not know its key", 'namespaces="hft-evidence"',
+    ),
+    "recipients that are none": (
+        "inventory", lambda j: j.host(hft_evidence_recipients=["age1nobody"]), ("evidence", BAD), "no public key",
+        "correct hft_evidence_recipients",
+    ),
+    "evidence that a template spoils": (
+        "inventory", lambda j: j.host(hft_evidence_recipients="{{ nobody_wrote_this }}"), ("evidence", BAD),
+        "nobody_wrote_this", "correct the inventory",
+    ),
+    "a switch that cannot be asked": (
+        "inventory", lambda j: j.host(hft_external_isolation_command=["/nowhere/switch"]), ("isolation", BAD),
+        "/nowhere/switch is not there", "put it there",
+    ),
+    "a host that is this very machine": (
+        "inventory", lambda j: j.host(hft_isolate_on_host=True, hft_responders=["192.0.2.1"],
+                                      hft_isolation_forbidden=["192.0.2.2:443"]),
+        ("isolation", BAD), "this host is the control node itself", "mend what it says",
+    ),
+    "a host that nothing isolates": (
+        "inventory", lambda j: j.host(hft_external_isolation_command=[], hft_isolate_on_host=False),
+        ("breach", WARN), "isolate a host", "docs/breach.md",
+    ),
+    "a key that is not in the store": (
+        "inventory", lambda j: j.change("group_vars/all/api_keys.yml", in_an_empty_slot), ("key", BAD),
+        "there is no key in slot nothing.trading",
+        "hft-incident key put trading/okx --in-use",
+    ),
+    "a store that is not there": (
+        "inventory", lambda j: j.change("group_vars/all/api_keys.yml", without_store),
+        ("secret store", BAD), "none of 2 keys can be read", "key put",
+    ),
+    "a command that brings no key": (
+        "inventory", lambda j: (j.all / "z.yml").write_text("hft_deliver_command: [/nowhere/deliver]"),
+        ("key delivery", BAD), "/nowhere/deliver is not there", "put it there",
+    ),
+    "an account that nobody may manage": (
+        "account", lambda j: j.change("group_vars/all/venues.yml", without_admin),
+        ("account", WARN), "has no admin_api_key", "may manage keys",
+    ),
+    "an admin key that may not manage keys": (
+        "account", lambda j: j.change("group_vars/all/venues.yml", with_one_key_for_all),
+        ("account", BAD), "its admin_api_key may not manage keys (it may read, trade)", "give it that right",
+    ),
+    "an admin key that the venue does not know": (
+        "account", lambda j: j.venue(admin_api_key="cmd:echo stranger"), ("account", BAD), "cannot be listed",
+        "is the key alive",
     ),
     "severity rules that are none": (
         "severity", lambda j: (j.all / "severity.yml").write_text("{"), ("severity", BAD), "not valid YAML", "mend",
@@ -315,6 +393,28 @@ BROKEN: Mapping[str, tuple[str, Break, tuple[str, str], str, str]] = {
         "hft-incident resume inc-",
     ),
 }  # fmt: skip
+
+
+def in_an_empty_slot(content: Any) -> None:
+    (key,) = (row for row in content["hft_api_keys"] if row["venue"] == "okx")
+    key["slot"] = "nothing.trading"
+
+
+def without_store(content: Any) -> None:
+    content["hft_secret_store"]["path"] = "/nowhere"
+
+
+def without_admin(content: Any) -> None:
+    (entry,) = (row for row in content["hft_venues"] if row["name"] == "okx")
+    for name in [name for name in entry if name.startswith("admin_")]:
+        del entry[name]
+
+
+def with_one_key_for_all(content: Any) -> None:
+    """The responder's own, which may read and trade."""
+    (entry,) = (row for row in content["hft_venues"] if row["name"] == "okx")
+    for name in ("api_key", "api_secret", "api_passphrase"):
+        entry[f"admin_{name}"] = entry[name]
 
 
 def no_folder(jumphost: Jumphost) -> None:

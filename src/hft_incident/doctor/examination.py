@@ -19,11 +19,13 @@ from ansible_collections.hft.incident.plugins.module_utils.settings import Setti
 
 from .. import venues_file
 from ..inventory import inventory_sources, plain_file
-from . import inventory, machine, messages, record, secrets, systems, venues
+from . import accounts, inventory, machine, messages, record, secrets, systems, venues
 from .findings import BAD, UNKNOWN, WARN, Diagnosis, Finding
 from .site import Site
 
 TIMEOUT_S = 30.0
+#: How much of the time the subjects have, so that what they have found by then is told in the rest.
+SHARE = 0.9
 Examine = Callable[[Site], list[Finding]]
 
 #: What is looked at, in the order in which it is told.
@@ -35,6 +37,7 @@ SUBJECTS: Mapping[str, Examine] = {
     "venues file": secrets.venues_file,
     "secret": secrets.references,
     "venue": venues.venues,
+    "account": accounts.accounts,
     "trading system": systems.systems,
     "inventory": inventory.inventory,
     "severity": messages.severity,
@@ -49,8 +52,9 @@ def diagnose(given: str | None = None, *, home: Path | None = None, timeout: flo
     ``timeout`` in seconds bounds it all. Raises UsageError where a named inventory is not there.
     """
     started = time.monotonic()
-    site, findings = site_of(given, home or home_directory(), Deadline(timeout))
-    told = answers({name: partial(examine, site) for name, examine in SUBJECTS.items()}, site.deadline)
+    deadline = Deadline(timeout)
+    site, findings = site_of(given, home or home_directory(), deadline.within(timeout * SHARE))
+    told = answers({name: partial(examine, site) for name, examine in SUBJECTS.items()}, deadline)
     for name, answer in told.items():
         missing = Finding(name, "", UNKNOWN, answer.error or "no answer", "ask again; with --timeout, give more time")
         findings += [missing] if answer.value is None else answer.value

@@ -17,6 +17,8 @@ from .ansible_look import Look, Told
 from .findings import BAD, OK, UNKNOWN, WARN, Finding
 from .site import Site
 
+#: What modules need there; older ones cannot even load them.
+LEAST_PYTHON = (3, 9)
 _GET_IN = "ssh there by hand as the inventory says: its address, our key, its host key in known_hosts"
 
 
@@ -44,7 +46,7 @@ def _host(seen: Look, name: str, site: Site) -> Iterator[Finding]:
 
 
 def _shell(shell: Told, name: str, hold_file: str) -> Iterator[Finding]:
-    """The time, what the service manager says of the unit, then the lines of the unit's files."""
+    """The time, the Python there, what the service manager says of the unit, then the lines of the unit's files."""
     lines = str(shell.result.get("stdout") or "").splitlines()
     try:
         moment = float(lines[0])
@@ -52,11 +54,23 @@ def _shell(shell: Told, name: str, hold_file: str) -> Iterator[Finding]:
         yield Finding("unit", name, UNKNOWN, f"its answer is no answer: {shell.why}", "try it by hand: systemctl cat")
         return
     yield clock.finding(f"of host {name}", clock.Reading(shell.started_at, moment, shell.ended_at))
+    yield python(lines[1:], name)
     if not any(line.startswith("LoadState=") for line in lines):
         mend = "give hft_systemctl in the inventory, or see what is wrong with its systemd"
         yield Finding("unit", name, UNKNOWN, f"its service manager does not answer: {shell.why}", mend)
         return
     yield _unit(lines[1:], name, hold_file)
+
+
+def python(lines: list[str], name: str) -> Finding:
+    """Whether modules could be run there."""
+    version = next((line.partition("=")[2] for line in lines if line.startswith("Python=")), "")
+    wanted = ".".join(map(str, LEAST_PYTHON))
+    if version and tuple(map(int, version.split("."))) >= LEAST_PYTHON:
+        return Finding("python", name, OK, f"{version} runs modules")
+    says = f"{version or 'none that starts'}: nothing could be latched, stopped, isolated or kept as evidence there"
+    mend = f"install Python {wanted} or later there; ansible_python_interpreter, where it is not the first python3"
+    return Finding("python", name, BAD, says, mend)
 
 
 def _unit(lines: list[str], name: str, hold_file: str) -> Finding:

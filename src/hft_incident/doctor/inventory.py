@@ -1,14 +1,15 @@
 # Copyright: (c) 2026, hft-incident contributors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 # SPDX-License-Identifier: Apache-2.0
-"""The inventory as Ansible understands it, who may approve, and the trading hosts: three subjects of one look."""
+"""The inventory as Ansible understands it, who may approve, the trading hosts, and what a breach needs: four subjects
+of one look."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
 
-from . import approvals, hosts
+from . import approvals, breach, hosts
 from .ansible_look import Look, look
 from .findings import BAD, OK, UNKNOWN, Finding
 from .site import Site
@@ -20,7 +21,7 @@ def inventory(site: Site) -> list[Finding]:
     if not site.sources:
         return [Finding("inventory", "", BAD, "there is none: no playbook could run", _NOWHERE)]
     seen = look(site.sources, site.deadline)
-    return [*_parsed(seen, site), *approvals.approvals(seen), *hosts.hosts(seen, site)]
+    return [*_parsed(seen, site), *approvals.approvals(seen), *hosts.hosts(seen, site), *breach.breach(seen, site)]
 
 
 def _parsed(seen: Look, site: Site) -> Iterator[Finding]:

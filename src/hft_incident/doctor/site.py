@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,3 +39,27 @@ def exposure(path: str) -> str:
     if found.st_uid not in TRUSTED:
         return f"belongs to uid {found.st_uid}; chown it to root, or to the responder's account"
     return "may be changed by others; chmod o-w it" if found.st_mode & stat.S_IWOTH else ""
+
+
+def command_fault(words: Sequence[str]) -> tuple[str, str] | None:
+    """Why a command of the inventory could not be started here, or should not be, and the mend; None where it can."""
+    name = words[0]
+    if os.sep in name and not os.path.isabs(name):
+        return f"{name} is no absolute path: where it is looked for nobody knows", "write its whole path"
+    found = shutil.which(name)
+    if found is None:
+        there = os.path.exists(name)
+        return (
+            (f"{name} may not be executed", f"chmod u+x {name}") if there else (f"{name} is not there", "put it there")
+        )
+    if who := exposure(found):
+        says, _, mend = who.partition("; ")
+        return f"{found} {says}", mend
+    return None
+
+
+def texts(value: object) -> tuple[str, ...]:
+    """As Ansible reads an option that is a list of texts."""
+    if isinstance(value, str):
+        return tuple(value.split(","))
+    return tuple(map(str, value)) if isinstance(value, Sequence) else ()

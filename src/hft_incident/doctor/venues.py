@@ -30,6 +30,11 @@ _MENDS = {
 _OTHERWISE = (UNKNOWN, "ask again; hft-incident kill would call it unknown too")
 
 
+def mend_of(kind: str) -> tuple[str, str]:
+    """The verdict on a venue that did not answer as it should, and the mend, by the kind of the error."""
+    return _MENDS.get(kind, _OTHERWISE)
+
+
 class Seen(NamedTuple):
     """``reading`` None: its clock could not be read, though its orders could."""
 
@@ -57,7 +62,7 @@ def _look(venue: Venue) -> Seen:
 
 def _findings(name: str, answer: Answer[Seen]) -> list[Finding]:
     if answer.value is None:
-        verdict, mend = _MENDS.get(answer.kind, _OTHERWISE)
+        verdict, mend = mend_of(answer.kind)
         return [Finding("venue", name, verdict, answer.error or "no answer", mend)]
     seen = answer.value
     listed = Finding("venue", name, OK, f"our key lists {seen.orders} open orders")
