@@ -8,6 +8,7 @@ Results go to standard output, everything else to standard error; exit codes are
 
 from __future__ import annotations
 
+import os
 import sys
 
 from .command_list import COMMANDS
@@ -37,6 +38,7 @@ example:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit code."""
+    _open_streams()
     name, *arguments = (sys.argv[1:] if argv is None else argv) or [""]
     try:
         code = _run(name, arguments)
@@ -44,13 +46,38 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("hft-incident: interrupted", file=sys.stderr)
         return 130
-    except BrokenPipeError:
-        # Whoever read our output has had enough of it; Python would complain when it closes it.
-        import os
-
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # whoever read our output has had enough of it
+        _drop_output()
         return 141
+    except OSError as error:  # a full disk behind our output, for one
+        named = f"{error.filename}: " if error.filename else ""
+        print(f"hft-incident: {named}{error.strerror or error}", file=sys.stderr)
+        try:
+            sys.stdout.flush()
+        except OSError:
+            _drop_output()
+        return 1
     return code
+
+
+def _open_streams() -> None:
+    """Standard streams that take whatever is printed: the place of one that is closed must not go to the next file
+    that is opened, the record for one; and a terminal that knows no ellipsis is no reason to fail."""
+    for descriptor, name in enumerate(("stdin", "stdout", "stderr")):
+        stream = getattr(sys, name)
+        if stream is None:
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            if nowhere != descriptor:
+                os.dup2(nowhere, descriptor)
+                os.close(nowhere)
+            setattr(sys, name, open(descriptor, "r" if name == "stdin" else "w", encoding="utf-8"))  # noqa: SIM115
+        elif name != "stdin" and hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _drop_output() -> None:
+    """What could not be written is not tried again: Python would complain when it closes the stream."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run(name: str, arguments: list[str]) -> int:
@@ -79,6 +106,8 @@ def _run_command(name: str, arguments: list[str]) -> int:
     from ansible_collections.hft.incident.plugins.module_utils.errors import EXIT_CODES, IncidentError, UsageError
 
     try:
+        if any(map(_is_no_text, (name, *arguments))):
+            raise UsageError("an argument is not text in UTF-8; type it again")
         if name not in COMMANDS:
             raise UsageError(_unknown(name))
         from .commands import run_command
@@ -92,6 +121,11 @@ def _run_command(name: str, arguments: list[str]) -> int:
 
             print(json.dumps({"outcome": error.outcome, "exit_code": code, "reason": str(error)}))
         return code
+
+
+def _is_no_text(argument: str) -> bool:
+    """Whether it holds bytes that Python could not decode: no record and no variable of a playbook can hold them."""
+    return any("\ud800" <= letter <= "\udfff" for letter in argument)
 
 
 def _unknown(name: str) -> str:

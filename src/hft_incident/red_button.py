@@ -39,7 +39,7 @@ EXAMPLES = """examples:
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        self.exit(EXIT_USAGE, f"{self.prog}: {message}; see {self.prog} --help\n")
+        raise UsageError(f"{message}; see `{self.prog} --help`")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -91,12 +91,12 @@ def kill(
 
 def main(argv: list[str], started: float | None = None) -> NoReturn:
     """Press the button and exit with its verdict. ``started``: monotonic time of the process's start."""
-    given = parser().parse_args(argv)
     try:
+        given = parser().parse_args(argv)
         order, path = _order(given.reason, given.venue, given.venues, given.confirm, given.interval, given.timeout)
     except UsageError as error:
         _tell(f"hft-incident kill: {error}")
-        _leave(EXIT_USAGE)
+        sys.exit(EXIT_USAGE)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # like Ctrl-C: report what is known
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a terminal that goes away does not stop a kill half way
     result = _pressed(Kill(order, _print_report, process_start() if started is None else started), path)
@@ -226,7 +226,7 @@ def _leave(code: int) -> NoReturn:
 
 
 def _count(text: str) -> int:
-    number = int(text) if text.isdigit() else 0
+    number = int(text) if text.isdecimal() else 0
     if number < 1:
         raise argparse.ArgumentTypeError(f"'{text}' is not a whole number from 1")
     return number

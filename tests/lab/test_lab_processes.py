@@ -128,6 +128,7 @@ def test_up_twice_is_the_same_lab(home: Path) -> None:
     assert second.already_up
     assert second.record == first.record == find(home).record
     assert second.render()[0].startswith("the lab is already up: 1 venues")
+    assert second.render()[-1] == f"people, who approve with --key: {second.people['alice'].parent}"
 
 
 def test_of_two_that_start_at_once_one_wins_and_both_get_its_lab(home: Path) -> None:

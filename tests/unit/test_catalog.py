@@ -56,6 +56,20 @@ def test_a_declared_input_and_a_threshold_are_taken() -> None:
     assert checked_inputs(OUTAGE, given) == given
 
 
+@pytest.mark.parametrize("value", ["true", "False", "yes", "0", ""])
+def test_whether_it_is_confirmed_is_a_boolean_as_ansible_knows_them(value: str) -> None:
+    assert checked_inputs(OUTAGE, {"exchange": "binance", "confirmed": value})
+
+
+def test_a_fact_for_the_severity_may_be_a_word() -> None:
+    assert checked_inputs(OUTAGE, {"hft_fact_exchanges_down": "all"})
+
+
+@pytest.mark.parametrize("value", ["2026-11-20T00:00:00Z", "2026-11-20 00:00:00+01:00", ""])
+def test_a_time_has_a_zone(value: str) -> None:
+    assert checked_inputs(CATALOG["security_breach"], {"since": value})
+
+
 @pytest.mark.parametrize("name", ["exchnage", "ansible_connection", "hft-window", "hosts", ""])
 def test_any_other_variable_is_refused(name: str) -> None:
     with pytest.raises(UsageError, match="takes no"):

@@ -61,6 +61,20 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["verify", "../../etc"], "no incident"),
         (["status", "inc-7"], "no incident 'inc-7'"),
         (["lab", "sideways"], "sideways"),
+        (["drill"], "required: TYPE"),
+        (["drill", "exchange_outgae"], "did you mean 'exchange_outage'"),
+        (["drill", "database_failure"], "database_failure has no playbook yet"),
+        (["drill", "system_crash", "--fault", "fire"], "has no fault 'fire'"),
+        ([*RUN, "-i", "a", "-i", "b"], "-i: given twice"),
+        ([*RUN, "-e", "exchange=okx"], "exchange is given twice"),
+        ([*RUN, "-e", "confirmed=ture"], "confirmed is true or false, not 'ture'"),
+        ([*RUN, "-e", "hft_kill_confrim=5"], "did you mean 'hft_kill_confirm'"),
+        ([*RUN, "-e", "hft_kill_confirm=0"], "hft_kill_confirm: '0' is not a whole number from 1"),
+        ([*RUN, "-e", "hft_contain_timeout_s=0.0"], "no time at all"),
+        (["run", "security_breach", "-e", "since=yesterday"], "'yesterday' is no time with a zone"),
+        (["severity", "explain", "-e", "loss_usd=1", "-e", "loss_usd=2"], "loss_usd is given twice"),
+        (["ack", "inc-7", "--by", "\udcff"], "not text in UTF-8"),
+        (["completion"], "required: shell;"),
     ],
 )
 def test_wrong_usage_is_one_line_on_stderr_and_exit_2_and_changes_nothing(
@@ -85,6 +99,26 @@ def test_a_missing_exchange_is_answered_with_the_venues_of_the_inventory(
     said = capsys.readouterr().err
     assert "-e exchange=okx-main" in said
     assert "okx-main, bybit" in said
+
+
+@pytest.mark.parametrize("words", [["kill"], ["kill", "--reason", "x", "--confirm", "²"]])
+def test_wrong_usage_of_the_red_button_is_one_line(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as leaving:
+        cli.main(words)
+    assert leaving.value.code == 2
+    printed = capsys.readouterr()
+    assert (printed.out, printed.err[:19], printed.err.count("\n")) == ("", "hft-incident kill: ", 1)
+    assert "see `hft-incident kill --help`" in printed.err
+    assert "_count" not in printed.err
+
+
+def test_a_drill_without_the_lab_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], home: Path
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
+    assert cli.main(["drill", "system_crash"]) == 2
+    assert capsys.readouterr().err == "hft-incident: the lab is not installed here: pip install 'hft-incident[lab]'\n"
+    assert not home.exists()
 
 
 def test_an_error_in_json_mode_is_one_object_too(capsys: pytest.CaptureFixture[str]) -> None:
@@ -175,6 +209,44 @@ def test_a_reader_that_has_gone_is_no_traceback(words: list[str]) -> None:
     finally:
         os.close(writer)
     assert (done.returncode, done.stderr) == (141, "")
+
+
+@pytest.mark.parametrize("words", [["--help"], ["list"], ["list", "--json"]])
+def test_a_terminal_that_knows_no_ellipsis_is_no_traceback(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    done = run("-P", "-m", "hft_incident.cli", *words)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "exchange_outage" in done.stdout
+    if "--json" in words:
+        assert json.loads(done.stdout)["types"]
+
+
+def test_what_is_no_ascii_is_the_same_in_json(capsys: pytest.CaptureFixture[str], home: Path) -> None:
+    incident = open_incident("exchange_outage", inputs={"reason": "Zürich 🔥"}, home=home)
+    assert cli.main(["timeline", incident.id, "--json"]) == 0
+    printed = capsys.readouterr().out
+    assert printed.isascii()
+    assert json.loads(printed)["events"][0]["data"]["inputs"]["reason"] == "Zürich 🔥"
+
+
+def test_a_full_disk_behind_the_output_is_one_line() -> None:
+    with open("/dev/full", "w") as full:
+        done = run("-P", "-m", "hft_incident.cli", "list", stdout=full.fileno())
+    assert (done.returncode, done.stderr) == (1, "hft-incident: No space left on device\n")
+
+
+def test_streams_that_are_closed_leave_their_places_to_no_file(tmp_path: Path) -> None:
+    program = """
+import os
+os.close(0), os.close(1), os.close(2)
+import sys
+sys.stdin = sys.stdout = sys.stderr = None
+from hft_incident.cli import main
+code = main(["list"])
+opened = os.open(os.devnull, os.O_RDONLY)
+os._exit(code if opened > 2 else 70)
+"""
+    assert run("-c", program).returncode == 0
 
 
 @pytest.mark.parametrize("words", ["'kill', '--help'", "'--help'"])

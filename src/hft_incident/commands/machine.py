@@ -8,14 +8,13 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Mapping
-from importlib import util
 from pathlib import Path
 
-from ansible_collections.hft.incident.plugins.module_utils.errors import EXIT_CODES, IncidentError, UsageError
+from ansible_collections.hft.incident.plugins.module_utils.errors import EXIT_CODES, IncidentError
 from ansible_collections.hft.incident.plugins.module_utils.incident import home_directory
 
 from .. import sentences
-from .command import Command, printed, seconds
+from .command import Command, declare_inventory, printed, require_lab, seconds
 
 
 def _doctor(options: argparse.Namespace) -> int:
@@ -38,8 +37,7 @@ def _completion(options: argparse.Namespace) -> int:
 
 
 def _lab(options: argparse.Namespace) -> int:
-    if util.find_spec("aiohttp") is None:
-        raise UsageError("the lab is not installed here: pip install 'hft-incident[lab]'")
+    require_lab()
     from ..lab import lab
     from ..lab.errors import LabError
     from ..lab.status import status as lab_status
@@ -75,7 +73,7 @@ def _tell_of_no_drill(home: Path) -> None:
 
 
 def _declare_doctor(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("-i", "--inventory", metavar="INVENTORY", help="whose site is looked at; default: as `run`")
+    declare_inventory(parser, "whose site is looked at; default: as `run`")
     parser.add_argument(
         "--timeout", metavar="S", type=seconds, default=30.0, help="for all checks together; default: %(default)g"
     )
@@ -87,7 +85,9 @@ def _declare_completion(parser: argparse.ArgumentParser) -> None:
         choices=("bash", "zsh", "fish", "words"),
         help="whose script to print; words: what could stand there next, which those scripts ask",
     )
-    parser.add_argument("words", metavar="=WORD", nargs="*", help="what was typed after `hft-incident`, each behind =")
+    parser.add_argument(
+        "words", metavar="=WORD", nargs="*", default=[], help="what was typed after `hft-incident`, each behind ="
+    )
 
 
 def _declare_lab(parser: argparse.ArgumentParser) -> None:

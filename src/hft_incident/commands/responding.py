@@ -19,8 +19,10 @@ from .command import (
     INCIDENT,
     Command,
     declare_incident,
+    declare_inventory,
     declare_nothing,
     declare_timeout,
+    once,
     pair,
     printed,
 )
@@ -42,7 +44,7 @@ def _run(options: argparse.Namespace) -> int:
         partial(
             respond,
             options.type,
-            inputs=dict(options.extra_vars),
+            inputs=once(options.extra_vars),
             inventory=options.inventory,
             severity=options.severity,
             check=options.check,
@@ -113,11 +115,8 @@ def _outcome_lines(outcome: Outcome) -> list[str]:
 
 def _declare_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("type", metavar="TYPE", help="the incident's type; `hft-incident list` shows them")
-    parser.add_argument(
-        "-i",
-        "--inventory",
-        metavar="INVENTORY",
-        help="default: $ANSIBLE_INVENTORY, ansible.cfg's, /etc/hft-incident/inventory, else the running lab's",
+    declare_inventory(
+        parser, "default: $ANSIBLE_INVENTORY, ansible.cfg's, /etc/hft-incident/inventory, else the running lab's"
     )
     parser.add_argument(
         "-e",

@@ -17,8 +17,10 @@ from .command import (
     INCIDENT,
     Command,
     declare_incident,
+    declare_inventory,
     declare_optional_incident,
     finished,
+    once,
     pair,
     printed,
 )
@@ -98,7 +100,7 @@ def _severity(options: argparse.Namespace) -> int:
     if options.action == "set":
         changed = severity.set_severity(options.incident, options.level, options.reason)
         return printed(changed.to_json() if options.json else changed.lines())
-    explained = severity.explain(options.subject, dict(options.facts), options.inventory)
+    explained = severity.explain(options.subject, once(options.facts), options.inventory)
     return printed(explained.to_json() if options.json else map(sentences.plain, explained.lines()))
 
 
@@ -126,9 +128,7 @@ def _declare_comms(parser: argparse.ArgumentParser) -> None:
     what.add_argument(
         "--check", action="store_true", help="tell nobody: find rules that contradict or decide nothing, and gaps"
     )
-    parser.add_argument(
-        "-i", "--inventory", metavar="INVENTORY", help="whose policy is shown or checked; default: as `run`"
-    )
+    declare_inventory(parser, "whose policy is shown or checked; default: as `run`")
 
 
 def _declare_clocks(parser: argparse.ArgumentParser) -> None:
@@ -154,7 +154,7 @@ def _declare_key(parser: argparse.ArgumentParser) -> None:
         help="store a key that was made on a venue's website; asked for without echo, or JSON on standard input",
     )
     put.add_argument("name", metavar="KEY", help="as hft_api_keys of the inventory names it")
-    put.add_argument("-i", "--inventory", metavar="INVENTORY", help="whose keys and store; default: as `run`")
+    declare_inventory(put, "whose keys and store; default: as `run`")
     put.add_argument("--in-use", action="store_true", help="it is the one in use, for a store that has none yet")
     put.add_argument(
         "--seen-by",
@@ -189,9 +189,7 @@ def _declare_severity(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="what is known, or unknown; may be repeated (a fact that there is none of: the message names all)",
     )
-    explain.add_argument(
-        "-i", "--inventory", metavar="INVENTORY", help="whose rules; default: as `run`, and of an incident its own"
-    )
+    declare_inventory(explain, "whose rules; default: as `run`, and of an incident its own")
     for one in (change, explain):
         one.add_argument(
             "--json", action="store_true", default=argparse.SUPPRESS, help="print one JSON object on standard output"

@@ -24,6 +24,7 @@ from ansible_collections.hft.incident.plugins.module_utils.incident import find,
 
 from ..approval import approve
 from ..catalog import did_you_mean, lookup
+from ..commands.command import Parser, require_lab
 from ..comms.plan import TIME_SCALE
 from ..lab.errors import LabError
 from ..lab.lab import Lab, running_lab
@@ -53,6 +54,10 @@ FAULTS: Mapping[str, Mapping[str, type[Scenario]]] = {
 def main(arguments: Sequence[str]) -> int:
     """The command; 0 where every line of every score passes, 1 where one does not."""
     options = parser().parse_args(arguments)
+    lookup(options.type)
+    if options.type not in FAULTS:
+        raise UsageError(f"there is no drill of {options.type} yet; there is one of: {', '.join(FAULTS)}")
+    require_lab()
     faults = FAULTS[options.type]
     if options.fault not in (None, ALL, *faults):
         meant = did_you_mean(options.fault, faults)
@@ -185,7 +190,7 @@ def _new_home() -> Path:
 
 
 def parser() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(
+    made = Parser(
         prog="hft-incident drill",
         description="Start the lab, inject a fault, run the playbook, approve, resume, score it, stop the lab.",
         epilog="examples:\n"
@@ -194,8 +199,9 @@ def parser() -> argparse.ArgumentParser:
         "  hft-incident drill system_crash --fault all\n\n"
         + "\n".join(f"faults of {kind}: {', '.join(faults)}" for kind, faults in FAULTS.items()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
-    made.add_argument("type", metavar="TYPE", choices=tuple(FAULTS), help=f"one of: {', '.join(FAULTS)}")
+    made.add_argument("type", metavar="TYPE", help=f"one of: {', '.join(FAULTS)}")
     made.add_argument(
         "--fault", metavar="NAME", help=f"what breaks; {ALL!r}: one after the other (default: one by chance)"
     )

@@ -91,10 +91,14 @@ class Lab:
         (self._group_vars / "trading_hosts.yml").write_text(yaml.safe_dump(dict(variables)))
 
     def render(self) -> list[str]:
-        count = f"{len(self.venues)} venues, {len(self.trading_systems)} trading systems"
+        systems = len(self.trading_systems)
+        count = f"{len(self.venues)} venues, {systems} trading system{'s'[: systems != 1]}"
         ready = f"up after {self.record.ready_ms / 1000:.1f} s"
         head = f"the lab is {'already up' if self.already_up else ready}"
-        return [f"{head}: {count}", *process_table(self.record), f"inventory: {self.inventory}"]
+        return [f"{head}: {count}", *process_table(self.record), *self._files()]
+
+    def _files(self) -> list[str]:
+        return [f"inventory: {self.inventory}", f"people, who approve with --key: {self.allowed_signers.parent}"]
 
 
 class Stopped(NamedTuple):

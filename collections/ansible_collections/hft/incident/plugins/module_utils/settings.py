@@ -64,7 +64,9 @@ Entry = TypeVar("Entry", VenueEntry, SystemEntry)
 def parse(document: object, source: str = "the venues file") -> Settings:
     """The entries of a decoded venues file; raises SettingsError where the file as a whole cannot be used."""
     if not isinstance(document, Mapping) or "hft_venues" not in document:
-        raise SettingsError(f"{source}: no 'hft_venues' in it; see the example in the README")
+        raise SettingsError(
+            f"{source}: no 'hft_venues' in it: a list of venues, each with name, driver, api_key and api_secret"
+        )
     return Settings(
         venue_entries(document["hft_venues"], source),
         system_entries(document.get("hft_trading_systems") or [], source),
