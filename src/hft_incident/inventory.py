@@ -36,6 +36,18 @@ def inventory_sources(given: str | None, home: Path) -> list[str]:
     return [_of_the_running_lab(source, home) for source in _chosen_sources(given, home)]
 
 
+def yaml_fault(sources: Sequence[str]) -> str:
+    """The first file of these that is no YAML, and where; "" where there is none. Ansible does not name it."""
+    for source in map(Path, sources):
+        files = source.rglob("*.y*ml") if source.is_dir() else [source, *source.parent.glob("*_vars/**/*.y*ml")]
+        for file in sorted(file for file in files if file.suffix in (".yml", ".yaml")):
+            try:
+                yaml_file.check(str(file))
+            except UsageError as error:
+                return str(error)
+    return ""
+
+
 def sources_if_any(given: str | None, home: Path) -> Sequence[str]:
     """As ``inventory_sources``; but where none was named and there is none, what is shipped does as well."""
     if given is not None:

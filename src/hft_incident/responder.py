@@ -29,6 +29,7 @@ import uuid
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from dataclasses import replace
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple
@@ -56,7 +57,7 @@ from ansible_collections.hft.incident.plugins.module_utils.severity_rules import
 from . import launch
 from .catalog import COLLECTIONS_ROOT, IncidentType, Input, checked_inputs, did_you_mean, lookup, missing_input
 from .fire_first import firing_first
-from .inventory import inventory_sources, known_venues
+from .inventory import inventory_sources, known_venues, yaml_fault
 from .outcome import Outcome, is_closed, outcome_of, run_of
 from .processes import kill_tree
 from .resumption import Plan, plan_of
@@ -257,10 +258,17 @@ class _Response:
         if owner and owner.run != self._run and self._playbook_pid() is None:
             raise UsageError(busy(self._incident.id, owner))  # somebody else was a moment faster
         self._close()
-        outcome = outcome_of(self._incident.id, self._read_again(), self._journal.path, self._run)
+        outcome = self._explained(outcome_of(self._incident.id, self._read_again(), self._journal.path, self._run))
         if interrupted:
             raise Interrupted(outcome)
         return outcome
+
+    def _explained(self, outcome: Outcome) -> Outcome:
+        """With what Ansible said where it gave up in the middle, and the file that it could not read."""
+        if outcome.complete or not self._errors or any(event.kind == "run.stop_requested" for event in self._events):
+            return outcome
+        words = [text for text in (self._errors[0], yaml_fault(self._job.inventory)) if text not in outcome.reason]
+        return replace(outcome, reason="; ".join([outcome.reason, *words]))
 
     def _follow(self, thread: threading.Thread) -> bool:
         """Until the playbook has ended; False when the person at the keyboard ended it."""
@@ -452,7 +460,13 @@ def _tags(until: str | None) -> str | None:
 
 def _as_data(variables: Mapping[str, str]) -> str:
     """YAML that Ansible takes as it stands: ``!unsafe`` keeps it from evaluating what an alert put between braces."""
-    return "".join(f"{name}: !unsafe {json.dumps(value)}\n" for name, value in variables.items()) or "{}\n"
+    return "".join(f"{name}: !unsafe {_quoted(value)}\n" for name, value in variables.items()) or "{}\n"
+
+
+def _quoted(text: str) -> str:
+    """A scalar of YAML; its parsers refuse the surrogates by which JSON writes what is beyond 16 bits."""
+    plain = (letter if " " <= letter <= "~" and letter not in '"\\' else f"\\U{ord(letter):08x}" for letter in text)
+    return f'"{"".join(plain)}"'
 
 
 def _without_runner_callback(environment: Mapping[str, str]) -> dict[str, str]:

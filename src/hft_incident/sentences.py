@@ -79,7 +79,8 @@ def _task(data: Mapping[str, Any]) -> str:
     where = "" if data.get("host") in (None, "localhost") else f" on {data['host']}"
     took = "" if data.get("elapsed_ms") is None else f" ({data['elapsed_ms'] / 1000:.2f} s)"
     said = f": {data['msg']}" if data.get("msg") else ""
-    return f"{data['status']}  {data['task']}{where}{took}{said}"
+    ended = "held" if data.get("outcome") == "held" else data["status"]
+    return f"{ended}  {data['task']}{where}{took}{said}"
 
 
 def _kill(data: Mapping[str, Any]) -> str:

@@ -136,6 +136,31 @@ def test_what_an_alert_says_is_data_and_never_evaluated(stage: Stage) -> None:
     assert "lookup('pipe'" in Path(found.journal).read_text()
 
 
+@pytest.mark.parametrize("text", ["🔥 runaway", "\x7f\x85\ufffe\t\\ \"'"])
+def test_any_text_reaches_the_playbook_as_it_was_typed(stage: Stage, text: str) -> None:
+    stage.playbook(LOOK + "    - {name: Say, ansible.builtin.debug: {msg: '{{ exchange | to_json }}'}}\n")
+    found = stage.respond(inputs={"exchange": text})
+    assert found.outcome == "done", found.reason
+    assert any(event.data.get("inputs", {}).get("exchange") == text for event in stage.incident().journal.events())
+
+
+def test_an_inventory_that_lacks_a_variable_is_wrong_configuration_and_names_it(stage: Stage) -> None:
+    stage.playbook(LOOK.replace("it is", "{{ hft_detect_timeout_s }} it is"))
+    found = stage.respond()
+    assert (found.outcome, found.exit_code) == ("usage", EXIT_CODES["usage"])
+    assert "the inventory has no hft_detect_timeout_s" in found.reason
+
+
+def test_a_file_of_the_inventory_that_is_no_yaml_is_named(stage: Stage) -> None:
+    stage.playbook(LOOK)
+    broken = stage.root / "group_vars" / "all" / "policy.yml"
+    broken.parent.mkdir(parents=True)
+    broken.write_text("hft_gates: {\n")
+    found = stage.respond()
+    assert (found.outcome, found.complete) == ("failed", False)
+    assert f"{broken} is not valid YAML, line 2" in found.reason
+
+
 def test_a_play_without_a_host_is_no_success(stage: Stage) -> None:
     stage.playbook(LOOK.replace("localhost", "nobody"))
     found = stage.respond()

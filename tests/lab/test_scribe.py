@@ -25,6 +25,7 @@ from ansible_collections.hft.incident.plugins.module_utils.incident import (
     state_of,
 )
 from ansible_collections.hft.incident.plugins.module_utils.journal import verify
+from hft_incident.sentences import sentence
 
 COLLECTIONS = Path(__file__).parents[2] / "collections"
 ANSIBLE_PLAYBOOK = Path(sys.executable).parent / "ansible-playbook"
@@ -226,6 +227,8 @@ def test_the_outcome_of_the_run_is_the_one_the_failed_result_names(play: Play, o
     ran = play(one_play(f"{{name: Prove, say: {{failed: true, msg: no, outcome: {outcome}}}}}"))
     assert ran.code == 2, "Ansible's own code for a failed host"
     assert (ran.outcome, ran.data("run.finished")[0]["failed"]) == (outcome, 1)
+    told = sentence(next(event for event in ran.events() if event.kind == "task.finished"))
+    assert told.split()[0] == ("held" if outcome == "held" else "failed")
 
 
 def test_usage_after_a_change_and_any_plain_failure_are_failed(play: Play) -> None:

@@ -93,6 +93,18 @@ def test_an_unknown_type_and_a_home_that_cannot_be_are_wrong_usage_in_one_line(t
     assert "\n" not in str(caught.value)
 
 
+def test_a_full_disk_is_wrong_configuration_and_leaves_no_incident(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_fd: int, _data: bytes) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises(UsageError, match=r"No space left on device .*HFT_INCIDENT_HOME; `hft-incident kill` needs"):
+        open_incident("system_crash", home=tmp_path / "home")
+    assert list((tmp_path / "home").iterdir()) == []
+
+
 @pytest.mark.parametrize("wrong", ["inc-x", "../..", "", "inc-20261123T100000Z-system_crash-2", "inc-20261123T1*"])
 def test_what_is_not_found_says_how_to_list(tmp_path: Path, wrong: str) -> None:
     (tmp_path / "inc-20261123T100000Z-system_crash-1").mkdir()

@@ -56,6 +56,7 @@ enable: |
 
 import atexit
 import os
+import re
 import time
 import uuid
 from collections.abc import Mapping, Sequence
@@ -96,6 +97,7 @@ INPUTS = ("exchange", "reason", "confirmed", "force")
 THRESHOLD_PREFIX = "hft_"
 POLICY = ("hft_gates", "hft_allowed_signers")
 MESSAGE_LIMIT = 1000
+_UNDEFINED = re.compile(r"'(?P<name>hft_\w+)' is undefined")
 
 Draft = tuple[str, Mapping[str, Any]]
 
@@ -348,7 +350,12 @@ class CallbackModule(CallbackBase):
         run.failed += status == "failed"
         run.unreachable += status == "unreachable"
         if status in ("failed", "unreachable"):
-            run.outcomes |= _outcomes(data)
+            if name := _left_out(data.get("msg")):
+                finished["msg"] = f"the inventory has no {name}; inventory/production.example shows what it says"
+            outcomes = _outcomes(data)
+            run.outcomes |= outcomes
+            if outcomes == {"held"}:  # it waits, as it should; who reads the record must not take it for a fault
+                finished["outcome"] = "held"
             run.complaint = run.complaint or finished["msg"] or f"{finished['task']}: {status}"
         self._write([*self._carried(result), ("task.finished", finished)])
         self._raise_severity()
@@ -475,7 +482,14 @@ def _outcomes(data: Mapping[str, Any]) -> set[str]:
     """How a failed task says it failed; a loop says it in its items."""
     failed = [item for item in _listed(data, "results") if item.get("failed") or item.get("unreachable")] or [data]
     said = [item.get("outcome") for item in failed]
-    return {word if isinstance(word, str) and word in ("usage", "unproven", "held") else "failed" for word in said}
+    found = {word if isinstance(word, str) and word in ("usage", "unproven", "held") else "failed" for word in said}
+    return {"usage"} if found == {"failed"} and _left_out(data.get("msg")) else found
+
+
+def _left_out(text: object) -> str | None:
+    """The variable of the site's that the inventory does not have, where a step failed for want of it."""
+    found = _UNDEFINED.search(text) if isinstance(text, str) else None
+    return found["name"] if found else None
 
 
 def _message(data: Mapping[str, Any]) -> str | None:

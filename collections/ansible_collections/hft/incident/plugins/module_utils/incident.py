@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -160,7 +161,14 @@ def open_incident(
         "check": check,
         "inventory": list(inventory),
     }
-    incident.journal.append("incident.opened", opened)
+    try:
+        incident.journal.append("incident.opened", opened)
+    except IncidentError as error:
+        with suppress(OSError):  # an incident without a record was none
+            os.unlink(incident.journal.path)
+            incident.directory.rmdir()
+        mend = f"make room there, or set {ENV_HOME}; `hft-incident kill` needs no record"
+        raise UsageError(f"{error} ({mend})") from error
     return incident
 
 

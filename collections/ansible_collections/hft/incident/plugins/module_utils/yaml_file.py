@@ -12,13 +12,23 @@ from .errors import UsageError
 
 def read(path: str, fault: type[UsageError] = UsageError) -> Any:
     """The document in the file. Raises ``fault`` that names the file and what is wrong with it."""
+    return _read(path, fault, "load")
+
+
+def check(path: str) -> None:
+    """Whether it is YAML at all, tags and other things that only Ansible understands included; raises UsageError as
+    ``read``."""
+    _read(path, UsageError, "compose")
+
+
+def _read(path: str, fault: type[UsageError], how: str) -> Any:
     import yaml  # on the control node; a host that runs a module need not have it
 
     # The C parser is ten times as fast; wheels for every common platform have it.
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
         with open(path, "rb") as file:
-            return yaml.load(file, Loader=loader)  # noqa: S506  # a safe loader, chosen above
+            return getattr(yaml, how)(file, Loader=loader)
     except OSError as error:
         raise fault(f"cannot read {path}: {(error.strerror or 'error').lower()}") from None
     except yaml.YAMLError as error:
