@@ -45,7 +45,7 @@ def status_lines(rows: Sequence[StatusRow]) -> list[str]:
     """The table of incidents, one a line; says so when there are none."""
     if not rows:
         return ["no incidents on record"]
-    header = ("INCIDENT", "SEVERITY", "PHASE", "STATE", "LAST RUN", "VENUES")
+    header = ("INCIDENT", "SEVERITY", "PHASE", "STATE", "LAST RUN", "WAITS FOR", "VENUES")
     table = [header, *(_cells(incident, state) for incident, state in rows)]
     widths = [max(len(row[column]) for row in table) for column in range(len(header))]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table]
@@ -103,6 +103,7 @@ def _cells(incident: Incident, state: State) -> tuple[str, ...]:
         state.phase or "-",
         ("open" if state.is_open else "closed") + mode,
         _last_run(incident, state),
+        " ".join(sorted(state.gates)) if state.is_open and state.gates else "-",
         venues or "-",
     )
     return tuple(plain(str(cell)) for cell in cells)

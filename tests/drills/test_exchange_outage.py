@@ -209,7 +209,8 @@ def test_a_rehearsal_of_an_outage_changes_nothing_and_says_what_it_would_do(lab:
     messages = [str(task["msg"]) for task in ran.data("task.finished")]
     assert any("would be cancelled" in message for message in messages)
     assert any(message.startswith("would stop at hft-1: mm-binance") for message in messages)
-    assert [data["resolution"] for data in ran.data("incident.closed")] == ["rehearsed"]
+    rehearsed = {"resolution": "rehearsed", "summary": "a rehearsal: nothing was changed"}
+    assert ran.data("incident.closed") == [rehearsed]
     assert ran.state.inverses == ()
 
 

@@ -325,9 +325,14 @@ def test_status_shows_what_a_person_on_call_asks_first(incident: Incident, tmp_p
     rows = status.status_rows(tmp_path)
     assert [row[0].id for row in rows] == [incident.id, other.id], "open ones first"
     header, first, second = status.status_lines(rows)
-    assert header.split() == ["INCIDENT", "SEVERITY", "PHASE", "STATE", "LAST", "RUN", "VENUES"]
-    assert first.split() == [incident.id, "1", "contain", "open", "unproven", "binance:clear", "okx:open"]
-    assert second.split() == [other.id, "1", "-", "closed", "(check)", "not", "finished", "-"]
+    assert header.split() == ["INCIDENT", "SEVERITY", "PHASE", "STATE", "LAST", "RUN", "WAITS", "FOR", "VENUES"]
+    assert first.split() == [incident.id, "1", "contain", "open", "unproven", "-", "binance:clear", "okx:open"]
+    assert second.split() == [other.id, "1", "-", "closed", "(check)", "not", "finished", "-", "-"]
+    incident.journal.append("gate.held", {"gate": "resume_trading", "people": 2, "missing": 2})
+    other.journal.append("gate.held", {"gate": "resume_trading", "people": 2, "missing": 2})
+    _, first, second = status.status_lines(status.status_rows(tmp_path))
+    assert first.split()[5] == "resume_trading"
+    assert "resume_trading" not in second, "what is closed waits for nothing"
     assert status.status_lines([]) == ["no incidents on record"]
     full = "\n".join(status.incident_lines(*rows[0]))
     for fact in ("venue okx", "open, 3 orders still open", "to undo", "enable binance", "strategy mm-1"):
