@@ -6,6 +6,9 @@
 A play is completed when a run that did not fail in it went on to a later play, or ended as done. The first that no run
 has completed is where to go on, with everything after it; the plays of phase detect come before, since a playbook
 finds out there what it acts on. Steps look before they act, so what a killed run had done already is not done twice.
+
+What brings a system up to observe is done again as long as a latch is closed: all that follows rests on a process that
+may have died since, right after its start or while the response was held for hours.
 """
 
 from __future__ import annotations
@@ -28,6 +31,8 @@ from ansible_collections.hft.incident.plugins.module_utils.incident import PHASE
 from .outcome import run_of
 
 DETECT = PHASES[0]
+#: The tag of the play that brings a system up to observe (``shared/observe.yml``).
+OBSERVE = "observe"
 
 
 class Play(NamedTuple):
@@ -63,7 +68,7 @@ def plan_of(events: Sequence[Event], now: datetime) -> Plan:
     last: Mapping[str, Any] = starts[-1] if starts else {}
     plays = [Play(str(play.get("name")), play.get("phase"), play.get("tag")) for play in last.get("plays") or ()]
     completed = set().union(*(_completed(run_of(events, str(start.get("run")))) for start in starts))
-    start, tags = _rest(plays, completed - _voided(events, plays, completed, now))
+    start, tags = _rest(plays, completed - _voided(events, plays, completed, now) - _may_have_died(events, plays))
     inputs = {**(opened.get("inputs") or {}), **(last.get("inputs") or {})}
     if state.severity is not None:
         inputs["severity"] = state.severity
@@ -110,6 +115,16 @@ def _voided_by(
         return {play.name for play in plays[first:]}
     left = any(play.name not in completed for play in plays[number:] if play.phase == gate.phase)
     return {gate.name} if left and guards != DECISION and _is_old(events, passage, now) else set()
+
+
+def _may_have_died(events: Sequence[Event], plays: Sequence[Play]) -> set[str]:
+    """The plays that have brought a system up to observe, while what is to take its place may not start."""
+    latches = {
+        event.data.get("host"): event.data.get("state")
+        for event in events
+        if event.kind == "latch.changed" and not event.data.get("name")  # of one exchange or strategy: it may start
+    }
+    return {play.name for play in plays if play.tag == OBSERVE} if "closed" in latches.values() else set()
 
 
 def _is_old(events: Sequence[Event], passage: Event, now: datetime) -> bool:

@@ -62,9 +62,14 @@ class CrashStage(Stage):
         self.quoting()
         Killed(self.lab).break_it()
 
-    def starts(self) -> int:
-        """How often the live unit has been started."""
-        return sum(unit == self.host.unit and what == "started" for _at, unit, what in self.host.unit_log())
+    def kill_observer(self) -> None:
+        """What observes dies, and nobody starts it again but a response."""
+        self.host.systemctl("kill", "-s", "KILL", self.host.observe_unit)
+
+    def starts(self, unit: str = "") -> int:
+        """How often this unit, by default the live one, has been started."""
+        wanted = unit or self.host.unit
+        return sum(name == wanted and what == "started" for _at, name, what in self.host.unit_log())
 
     def placed(self) -> int:
         """How many orders all venues together have ever taken."""

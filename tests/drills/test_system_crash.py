@@ -289,6 +289,43 @@ def test_a_failover_that_two_people_approve_is_recorded_and_changes_nothing(wait
     assert not [event for event in waiting.events if event.kind == "gate.passed"]
 
 
+# What observes dies ---------------------------------------------------------------------------------------------------
+
+
+def test_an_observer_that_dies_right_after_its_start_is_started_again(lab: CrashStage) -> None:
+    lab.break_it()
+    with lab.when("service.changed", lab.kill_observer, unit=lab.host.observe_unit, state="running"):
+        died = lab.wrapper(hft_start_timeout_s="10")
+    assert (died.code, died.outcome) == (3, "unproven"), died.out + died.err
+    assert lab.host.hold_file.exists()
+    held = lab.resume(died.incident.id)
+    assert (held.code, held.outcome) == (4, "held"), held.out + held.err
+    assert lab.is_shut()
+    trades_again(lab, held)
+
+
+def test_an_observer_that_dies_while_people_decide_is_started_again_and_they_need_not_sign_twice(
+    lab: CrashStage,
+) -> None:
+    lab.break_it()
+    held = lab.wrapper()
+    assert (held.code, held.outcome) == (4, "held"), held.out + held.err
+    lab.kill_observer()
+    trades_again(lab, held)
+
+
+def trades_again(lab: CrashStage, held: Ran) -> None:
+    """Two people approve, and one resume later it trades; of the two observers the second was left alive until then."""
+    ran = lab.allowed("wrapper", held)
+    assert (ran.code, ran.outcome) == (0, "done"), ran.out + ran.err
+    assert lab.starts(lab.host.observe_unit) == 2
+    assert lab.starts() == 2, "when the lab started, and when people had allowed it"
+    assert not lab.host.hold_file.exists()
+    assert lab.running() == set(ran.data("strategies.stopped")[0]["ids"])
+    assert [data["people"] for data in ran.data("gate.passed")] == [PEOPLE]
+    assert (ran.state.is_open, ran.state.inverses) == (False, ())
+
+
 # Evidence, and what must not be in it ---------------------------------------------------------------------------------
 
 

@@ -28,7 +28,8 @@ OPENED: Line = ("incident.opened", {"type": "system_crash", "inputs": {"reason":
 NOW = datetime(2026, 11, 24, 3, 30, tzinfo=UTC)
 HELD: Line = ("gate.held", {"gate": "resume_trading", "valid_for_s": 3600})
 PASSED: Line = ("gate.passed", {"gate": "resume_trading", "people": ["a", "b"]})
-CLOSED: Line = ("latch.changed", {"state": "closed"})
+CLOSED: Line = ("latch.changed", {"state": "closed", "host": "hft-1"})
+OPEN: Line = ("latch.changed", {"state": "open", "host": "hft-1"})
 
 
 def started(run: str = "r1") -> Line:
@@ -89,7 +90,7 @@ def test_what_was_closed_again_behind_a_gate_starts_from_the_beginning_of_that_p
 
 def test_a_second_passage_counts_again() -> None:
     again = [started("r2"), *entered("look", "ask"), PASSED, *entered("open"), CLOSED, finished("failed", "r2")]
-    third = [started("r3"), *entered("look", "observe", "ask"), PASSED, *entered("open")]
+    third = [started("r3"), *entered("look", "observe", "ask"), PASSED, *entered("open"), OPEN]
     assert plan(started(), *UNTIL_GATE, *again, *third) == ("open", "detect,open,review")
 
 
@@ -118,7 +119,8 @@ ISOLATED: Line = ("host.isolated", {"host": "hft-1"})
 
 @pytest.mark.parametrize("passage", [CLEARED, CONFIRMED])
 def test_a_gate_before_hosts_or_of_a_decision_is_not_shut_by_what_is_closed_to_trading(passage: Line) -> None:
-    lines = [started(), *entered("look", "close", "observe"), passage, CLOSED, *entered("ask"), failed("ask")]
+    stopped = ("strategies.stopped", {"ids": ["mm"]})
+    lines = [started(), *entered("look", "close", "observe"), passage, stopped, *entered("ask"), failed("ask")]
     assert plan(*lines) == ("ask", "detect,authority,open,review")
 
 
@@ -131,3 +133,41 @@ def test_a_host_that_is_isolated_again_has_to_be_cleared_again() -> None:
 def test_what_one_gate_loses_is_not_hidden_by_the_passage_of_another() -> None:
     again = [started("r2"), *entered("look", "ask"), PASSED, *entered("open"), CLOSED, CONFIRMED]
     assert plan(started(), *UNTIL_GATE, *again) == ("observe", "detect,observe,authority,open,review")
+
+
+# A system that observes may die --------------------------------------------------------------------------------------
+
+OTHER_CLOSED: Line = ("latch.changed", {"state": "closed", "host": "hft-2"})
+LATCHED = [*entered("look", "close"), OTHER_CLOSED, CLOSED, *entered("observe", "ask")]
+OTHER_OPEN: Line = ("latch.changed", {"state": "open", "host": "hft-2"})
+OBSERVE_AGAIN = ("observe", "detect,observe,authority,open,review")
+
+
+@pytest.mark.parametrize(
+    "since",
+    [
+        [failed("ask")],
+        [finished("held")],
+        [PASSED, *entered("open"), failed("open")],
+        [PASSED, *entered("open"), OPEN, failed("open")],
+    ],
+    ids=["not to be reached", "held", "nothing to open", "one of two is open"],
+)
+def test_as_long_as_a_latch_is_closed_it_is_brought_up_to_observe_again(since: Sequence[Line]) -> None:
+    assert plan(started(), *LATCHED, *since) == OBSERVE_AGAIN
+
+
+def test_what_has_opened_is_not_made_to_observe_again() -> None:
+    opened = [PASSED, *entered("open"), OPEN, OTHER_OPEN]
+    assert plan(started(), *LATCHED, *opened, failed("open")) == ("open", "detect,open,review")
+
+
+def test_a_latch_of_one_strategy_keeps_no_system_from_trading() -> None:
+    narrow = ("latch.changed", {"state": "closed", "host": "hft-1", "scope": "strategy", "name": "mm"})
+    lines = [started(), *entered("look", "close"), narrow, *entered("observe", "ask"), finished("held")]
+    assert plan(*lines) == ("ask", "detect,authority,open,review")
+
+
+def test_what_was_cut_off_before_it_observed_goes_on_there() -> None:
+    found = plan(started(), *entered("look", "close"), CLOSED)
+    assert found == ("close", "detect,contain,observe,authority,open,review")
