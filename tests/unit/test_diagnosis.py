@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from ansible_collections.hft.incident.plugins.module_utils.diagnosis import (
     RULES,
+    SWITCHED_OFF,
     Check,
     Evidence,
     OtherVenues,
@@ -83,9 +84,28 @@ CASES: list[tuple[str, dict[str, Any], str, str]] = [
         "switched off by us",
         {"trading_system": FINE.trading_system._replace(enabled=False)},
         "our_connection",
-        "switched off",
+        "Nothing is wrong",
     ),
-    ("switched off and so disconnected", {"trading_system": OFF}, "our_connection", "switched off"),
+    ("switched off, and the connection lost", {"trading_system": OFF}, "our_connection", "not connected"),
+    (
+        "switched off, and the feed lost",
+        {"trading_system": STALE._replace(enabled=False)},
+        "our_connection",
+        "data is old",
+    ),
+    (
+        "switched off, and one trading system silent",
+        {"trading_system": OFF._replace(connected=None, last_market_data_age_s=None)},
+        "unknown",
+        "missing",
+    ),
+    (
+        "switched off, and clocks apart",
+        {"trading_system": FINE.trading_system._replace(enabled=False), "clock_offset_ms": 5001},
+        "our_connection",
+        "further apart",
+    ),
+    ("switched off, and the venue down", {"trading_system": OFF, "tcp": LOST, **SILENT}, "venue_down", "no connection"),
     ("disconnected", {"trading_system": DOWN}, "our_connection", "not connected"),
     ("disconnected, ticker not read", {"trading_system": DOWN, "market_data": "unknown"}, "our_connection", "not conn"),
     ("stale here, fresh there", {"trading_system": STALE}, "our_connection", "data is old"),
@@ -172,7 +192,7 @@ def test_the_trading_systems_word_decides_nothing_while_the_venue_is_not_proven(
 
 def test_every_rule_decides_at_least_one_situation() -> None:
     reached = {diagnose(FINE._replace(**changes)).sentence for _, changes, _, _ in CASES}
-    assert {rule.sentence for rule in RULES} <= reached
+    assert {rule.sentence for rule in RULES} <= {sentence.removesuffix(f" {SWITCHED_OFF}") for sentence in reached}
 
 
 def test_the_deciding_evidence_is_told_in_order_and_in_full() -> None:
@@ -266,6 +286,22 @@ def test_any_evidence_has_one_verdict_with_reasons(evidence: Evidence) -> None:
 def test_the_status_page_changes_no_verdict(evidence: Evidence, page: Any) -> None:
     said = diagnose(evidence._replace(status_page=page))
     assert said._replace(supporting=()) == diagnose(evidence)._replace(supporting=())
+
+
+@settings(max_examples=500)
+@given(evidences | nearly_fine)
+def test_our_own_switch_hides_nothing_that_is_wrong_and_is_always_told(evidence: Evidence) -> None:
+    switched = {
+        on: evidence._replace(trading_system=evidence.trading_system._replace(enabled=on)) for on in (True, False)
+    }
+    on, off = (diagnose(switched[on]) for on in (True, False))
+    assert SWITCHED_OFF not in on.sentence
+    assert off.sentence.endswith(SWITCHED_OFF)
+    assert any("enabled no" in line for line in off.because)
+    if on.verdict == "healthy":
+        assert off.verdict == "our_connection"
+    else:
+        assert (off.verdict, off.sentence) == (on.verdict, f"{on.sentence} {SWITCHED_OFF}")
 
 
 @pytest.mark.parametrize("state", ["failed", "unknown"])

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.hft.incident.plugins.module_utils.diagnosis import SWITCHED_OFF
 from ansible_collections.hft.incident.plugins.module_utils.steps import venue_status_info
 from hft_incident.lab.venues.server import VenueServer
 
@@ -165,7 +166,24 @@ def test_an_exchange_switched_off_by_us_is_ours(given: Arguments, hft: TradingSy
     assert hft.call("PUT", "/config", {"exchanges": {"alpha": {"enabled": False}}}).status == 200
     seen = look(given, hft)
     assert seen["verdict"] == "our_connection"
-    assert "switched off" in seen["sentence"]
+    assert seen["sentence"] == f"Nothing is wrong with the venue or with our connection to it. {SWITCHED_OFF}"
+
+
+def test_an_exchange_switched_off_by_us_hides_no_connection_that_is_lost_afterwards(
+    given: Arguments, host: Host, hft: TradingSystemProcess
+) -> None:
+    assert hft.call("PUT", "/config", {"exchanges": {"alpha": {"enabled": False}}}).status == 200
+    host.inject("alpha", kind="refuse")
+    wait_until(lambda: not sees(hft, "alpha")["connected"])
+    down = look(given, hft)
+    assert down["verdict"] == "venue_down"
+    assert down["sentence"] == f"The venue takes no connection while other venues answer. {SWITCHED_OFF}"
+    # It answers again, also from here, and the trading system has not come back to it.
+    host.clear("alpha")
+    seen = look(given, hft)
+    assert seen["verdict"] == "our_connection"
+    assert "our trading system is not connected to it" in seen["sentence"]
+    assert seen["sentence"].endswith(SWITCHED_OFF)
 
 
 def test_a_feed_that_stopped_at_the_venue_is_theirs(given: Arguments, host: Host, hft: TradingSystemProcess) -> None:

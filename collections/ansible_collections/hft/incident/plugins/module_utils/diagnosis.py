@@ -6,6 +6,9 @@
 The rules are a table, read from the top, the first that holds decides. ``healthy`` needs positive proof of every part;
 what was not looked at is ``unknown``, never fine. The status page is shown beside the verdict and no rule can see it:
 such pages lie and come late (seed-faults D9). No I/O here.
+
+That the exchange is switched off in our trading system is our own doing, a response's as a rule, and hides nothing: the
+verdict is about what else is wrong, and the switch is told behind it.
 """
 
 from __future__ import annotations
@@ -77,10 +80,14 @@ class Diagnosis(NamedTuple):
 def diagnose(evidence: Evidence) -> Diagnosis:
     """The verdict of the first rule that holds. Total: no combination of evidence raises."""
     rule = next((rule for rule in RULES if rule.holds(evidence)), _UNKNOWN)
+    sentence, shows = rule.sentence, rule.shows
+    if evidence.trading_system.enabled is False:
+        sentence = f"{sentence} {SWITCHED_OFF}"
+        shows = tuple(dict.fromkeys((*shows, "trading_system")))
     return Diagnosis(
         rule.verdict,
-        rule.sentence,
-        tuple(_LINES[name](evidence) for name in rule.shows),
+        sentence,
+        tuple(_LINES[name](evidence) for name in shows),
         (_LINES["status_page"](evidence),),
         _reachable(evidence),
     )
@@ -140,11 +147,10 @@ def _talks_nonsense(e: Evidence) -> bool:
     return connected and _either_failed(e, *NO_ANSWER)
 
 
-def _all_proven(e: Evidence) -> bool:
+def _connection_proven(e: Evidence) -> bool:
     return (
         _reachable(e)
         and e.trading_system.connected is True
-        and e.trading_system.enabled is True
         and _fresh(e)
         and e.market_data != "stale"
         and "failed" not in (e.dns.state, e.tcp.state, e.tls.state)  # something contradicts the rest
@@ -162,6 +168,8 @@ class Rule(NamedTuple):
     sentence: str
     shows: tuple[str, ...]
 
+
+SWITCHED_OFF = "The exchange is switched off in our trading system."
 
 RULES: tuple[Rule, ...] = (
     Rule(
@@ -212,12 +220,6 @@ RULES: tuple[Rule, ...] = (
         ("authenticated_read", "trading_system", "market_data"),
     ),
     Rule(
-        lambda e: _reachable(e) and e.trading_system.enabled is False,
-        "our_connection",
-        "The venue answers; the exchange is switched off in our trading system.",
-        ("public_time", "authenticated_read", "trading_system"),
-    ),
-    Rule(
         lambda e: _reachable(e) and e.trading_system.connected is False,
         "our_connection",
         "The venue answers from here but our trading system is not connected to it: reconnect.",
@@ -235,8 +237,15 @@ RULES: tuple[Rule, ...] = (
         "The venue answers, but its clock and ours are further apart than it tolerates: orders may be refused.",
         ("public_time", "clock", "authenticated_read"),
     ),
+    # All that keeps it from being healthy is ours.
     Rule(
-        _all_proven,
+        lambda e: _connection_proven(e) and e.trading_system.enabled is False,
+        "our_connection",
+        "Nothing is wrong with the venue or with our connection to it.",
+        ("public_time", "authenticated_read", "trading_system", "market_data"),
+    ),
+    Rule(
+        lambda e: _connection_proven(e) and e.trading_system.enabled is True,
         "healthy",
         "The venue answers, takes our key, and our trading system is connected, enabled and has fresh market data.",
         ("public_time", "authenticated_read", "trading_system", "market_data"),

@@ -14,6 +14,8 @@ description:
     market data, an authenticated read with our key, what the trading systems see, and whether other venues answer.
   - Gives the verdict of a fixed table of rules, with the evidence that decided.
   - A venue that is down is an answer and no failure of the task. The venue's status page is shown and decides nothing.
+  - That the exchange is switched off in a trading system, as a response does with it, is told behind the verdict and
+    hides nothing else that is wrong. By itself it makes V(our_connection).
   - Everything public is asked without the key, so that a key that cannot be used never looks like a venue that is down.
 extends_documentation_fragment:
   - hft.incident.venues
