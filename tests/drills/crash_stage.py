@@ -44,7 +44,7 @@ class CrashStage(Stage):
     type = TYPE
     venues = VENUES
     clocks = CLOCKS
-    resume_tags = "detect,authority,open,trade,validate,review"
+    resume_tags = "detect,observe,quiet,latch,authority,open,trade,validate,review"
     # Nothing but a response starts it in the time that a test takes; the race with systemd has drills of its own.
     restart = "on-failure"
     restart_s = 3600.0

@@ -281,6 +281,9 @@ BROKEN: Mapping[str, tuple[str, Break, tuple[str, str], str, str]] = {
         "inventory", lambda j: j.host(hft_hold_file="/var/lib/elsewhere"), ("unit", BAD), "only ",
         "AssertPathExists=!/var/lib/elsewhere",
     ),
+    "a unit that another one conflicts with": (
+        "inventory", lambda j: conflicting(j), ("unit", WARN), "would stop hft-1-observe.service", "no Conflicts=",
+    ),
     "a unit that is none": (
         "inventory", lambda j: j.host(hft_unit="nothing.service"), ("unit", BAD), "no such unit", "correct hft_unit",
     ),
@@ -425,6 +428,16 @@ def no_folder(jumphost: Jumphost) -> None:
 def opened(jumphost: Jumphost) -> Path:
     """The journal of a new incident."""
     return Path(open_incident("exchange_outage", severity=2, home=jumphost.home).journal.path)
+
+
+def conflicting(jumphost: Jumphost) -> None:
+    """Its service manager says what systemd says of such a unit."""
+    own = yaml.safe_load((jumphost.inventory / "host_vars/hft-1.yml").read_text())["hft_systemctl"]
+    says = "Conflicts=shutdown.target\nConflictedBy=hft-1-observe.service"
+    program = jumphost.inventory.parent / "systemctl"
+    program.write_text(f"#!/bin/sh\n{own} \"$@\"\ncase $* in *ConflictedBy*) echo '{says}' ;; esac\n")
+    program.chmod(0o755)
+    jumphost.host(hft_systemctl=str(program))
 
 
 def rewritten(jumphost: Jumphost) -> None:

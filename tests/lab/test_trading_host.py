@@ -148,10 +148,13 @@ def test_the_hold_file_keeps_it_down_and_the_observer_may_run(lab: Lab, system: 
     (row,) = (row for row in status(lab.home).processes if row.name == system.name)
     assert (row.kind, row.pid) == ("trading system (observing)", system.process.pid)
     observer = system.process
+    with pytest.raises(LabError, match="Assertion failed on job for hft-1"):
+        system.systemctl("start", system.unit)
+    assert is_alive(observer), "a start that is refused stops nobody"
 
     system.hold_file.unlink()
     system.systemctl("start", system.unit)
-    assert not is_alive(observer), "Conflicts="
+    assert not is_alive(observer), "ExecStartPre="
     assert wait_until(lambda: health(system), PATIENCE_S)["mode"] == "live"
     assert [e.what for e in system.unit_log() if e.unit == system.observe_unit][-3:] == [
         "stopping",

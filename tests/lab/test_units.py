@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import example, given
@@ -27,7 +28,7 @@ from tests.lab.waiting import wait_until
 from hft_incident.lab.lifeline import identify
 from hft_incident.lab.unit_commands import Answer, run
 from hft_incident.lab.unit_journal import UnitJournal, entries, moment_us
-from hft_incident.lab.units import Manager, core_limit
+from hft_incident.lab.units import Definition, Manager, core_limit
 
 WAITS = ("sleep", "1000")
 DEAF = ("sh", "-c", "trap '' TERM; exec sleep 1000")
@@ -292,6 +293,15 @@ def test_of_two_that_conflict_the_one_that_is_started_stops_the_other_first(tmp_
         ]
 
 
+def test_with_conflicts_a_start_that_is_refused_has_stopped_the_other_all_the_same(tmp_path: Path) -> None:
+    live = define(tmp_path, "live", *WAITS, assert_path_missing=tmp_path / "hold")
+    with units_host(tmp_path, live, define(tmp_path, "watch", *WAITS, conflicts=("live.service",))) as host:
+        host.start("watch")
+        (tmp_path / "hold").touch()
+        assert host.systemctl("start", "live").returncode == 1
+        assert (host.state("live")[0], host.state("watch")[0]) == ("inactive", "inactive")
+
+
 def test_a_restart_that_is_due_is_taken_back_by_one_that_conflicts(tmp_path: Path) -> None:
     live = define(tmp_path, "live", *WAITS, restart="on-failure", restart_s=600)
     watch = define(tmp_path, "watch", *WAITS, conflicts=("live.service",))
@@ -316,6 +326,59 @@ def test_a_start_that_a_stop_overtakes_is_canceled(tmp_path: Path) -> None:
         assert waits.returncode == 1
         assert host.systemctl("kill", "-s", "SIGKILL", "live").returncode == 0
         host.until("live", "failed", "failed")
+
+
+# --- ExecStartPre=+systemctl stop ---
+
+
+def two(folder: Path, **live: Any) -> tuple[Definition, Definition]:
+    """One of a pair that never runs beside the other."""
+    return (
+        define(folder, "live", *WAITS, stops_first=("watch.service",), **live),
+        define(folder, "watch", *WAITS, stops_first=("live.service",)),
+    )
+
+
+def test_of_two_that_stop_each_other_one_runs(tmp_path: Path) -> None:
+    with units_host(tmp_path, *two(tmp_path)) as host:
+        for one, other in (("live", "watch"), ("watch", "live"), ("live", "watch")):
+            host.start(one)
+            assert (host.pid(other), host.state(other)[:2]) == (0, ("inactive", "dead"))
+            assert host.pid(one) != 0
+
+
+def test_a_start_that_is_refused_stops_nobody(tmp_path: Path) -> None:
+    with units_host(tmp_path, *two(tmp_path, assert_path_missing=tmp_path / "hold")) as host:
+        host.start("watch")
+        pid = host.pid("watch")
+        (tmp_path / "hold").touch()
+        assert host.systemctl("start", "live").returncode == 1
+        assert (host.state("live")[0], host.pid("watch")) == ("inactive", pid)
+
+
+def test_a_restart_that_is_due_is_taken_back_by_one_that_stops_it_first(tmp_path: Path) -> None:
+    with units_host(tmp_path, *two(tmp_path, restart="on-failure", restart_s=600)) as host:
+        host.start("live")
+        kill(host, "live")
+        host.until("live", "activating", "auto-restart")
+        host.start("watch")
+        assert host.state("live")[:2] == ("inactive", "dead")
+
+
+def test_one_that_waits_until_the_other_has_stopped_can_be_stopped_itself(tmp_path: Path) -> None:
+    deaf = define(tmp_path, "watch", *DEAF, timeout_stop_s=600)
+    live = define(tmp_path, "live", *WAITS, stops_first=("watch.service",))
+    with units_host(tmp_path, live, deaf) as host:
+        host.start("watch")
+        wait_until(lambda: b"sleep" in Path(f"/proc/{host.pid('watch')}/cmdline").read_bytes())
+        with subprocess.Popen([host.folder / "bin" / "systemctl", "start", "live"], stderr=subprocess.PIPE) as waits:
+            host.until("live", "activating", "start-pre")
+            assert host.pid("live") == 0
+            assert host.systemctl("stop", "live").returncode == 0
+            assert waits.communicate(timeout=30)[1] == b"Job for live.service canceled.\n"
+        assert host.state("live")[:2] == ("inactive", "dead")
+        assert host.systemctl("kill", "-s", "SIGKILL", "watch").returncode == 0
+        host.until("watch", "failed", "failed")
 
 
 # --- the commands ---
@@ -391,9 +454,10 @@ def test_no_core_dump_is_known_to_coredumpctl(tmp_path: Path) -> None:
 
 def test_the_unit_file_is_one_for_systemd(tmp_path: Path) -> None:
     unit = define(tmp_path, "a", "/bin/sleep", "1 000", assert_path_missing=tmp_path / "hold", restart="on-failure",
-                  conflicts=("b.service",))  # fmt: skip
+                  conflicts=("b.service",), stops_first=("c.service",))  # fmt: skip
     text = unit.text()
-    for line in (f"AssertPathExists=!{tmp_path / 'hold'}", "Conflicts=b.service", "Restart=on-failure"):
+    for line in (f"AssertPathExists=!{tmp_path / 'hold'}", "Conflicts=b.service", "Restart=on-failure",
+                 "ExecStartPre=+/usr/bin/systemctl stop c.service"):  # fmt: skip
         assert line in text.splitlines()
     if shutil.which("systemd-analyze"):
         unit.file.write_text(text)

@@ -19,6 +19,8 @@ from .site import Site
 
 #: What modules need there; older ones cannot even load them.
 LEAST_PYTHON = (3, 9)
+#: Whoever of the two says it.
+_CONFLICTS = ("Conflicts", "ConflictedBy")
 _GET_IN = "ssh there by hand as the inventory says: its address, our key, its host key in known_hosts"
 
 
@@ -82,10 +84,20 @@ def _unit(lines: list[str], name: str, hold_file: str) -> Finding:
         return Finding("unit", name, BAD, "the inventory names no hold file", "give hft_hold_file to trading_hosts")
     heeded = [path for _line, path, must_exist in path_assertions(lines) if not must_exist]
     if hold_file in heeded:
+        if rivals := _conflicting(lines):
+            mend = "no Conflicts=, but ExecStartPre=+/usr/bin/systemctl stop of the other in each (docs/rollout.md, 5)"
+            says = f"a start that {hold_file} refuses would stop {', '.join(rivals)}, which conflicts with it"
+            return Finding("unit", name, WARN, says, mend)
         return Finding("unit", name, OK, f"does not start while {hold_file} is there")
     other = f", only {', '.join(heeded)}" if heeded else ""
     mend = f"write AssertPathExists=!{hold_file} into its [Unit], then systemctl daemon-reload"
     return Finding("unit", name, BAD, f"starts whatever {hold_file} says: it does not assert that{other}", mend)
+
+
+def _conflicting(lines: list[str]) -> list[str]:
+    """The services that systemd stops for a start of the unit, before it asks what the unit asserts."""
+    said = [value for key, _sign, value in (line.partition("=") for line in lines) if key in _CONFLICTS]
+    return sorted({unit for value in said for unit in value.split() if unit.endswith(".service")})
 
 
 def _latch(latch: Told, name: str, site: Site) -> Finding:

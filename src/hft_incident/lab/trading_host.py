@@ -75,6 +75,7 @@ class TradingHost:
             identifier="hft-trading-system",
             file=self._files.units / self.unit,
             assert_path_missing=self.hold_file,
+            stops_first=(self.observe_unit,),
             restart=restart,
             restart_s=restart_s,
             start_limit_burst=START_LIMIT_BURST,
@@ -86,7 +87,7 @@ class TradingHost:
             description=f"Trading system {self.name}, observing",
             command=[*program, "--observe"],
             assert_path_missing=None,
-            conflicts=(self.unit,),
+            stops_first=(self.unit,),
             restart="no",
         )
         return [live, observe]

@@ -4,8 +4,9 @@
 """A service manager for the lab's trading systems: it does with its units what systemd 252 does with such services.
 
 Of systemd it has what such a unit file says: ``Type=simple``, ``AssertPathExists=!``, ``Conflicts=`` (with the order
-that the other one stops first), ``Restart=``, ``RestartSec=``, ``StartLimitBurst=``, ``StartLimitIntervalSec=``,
-``TimeoutStopSec=``. The state machine and the messages follow systemd's service.c, unit.c and job.c.
+that the other one stops first), ``ExecStartPre=+systemctl stop``, ``Restart=``, ``RestartSec=``, ``StartLimitBurst=``,
+``StartLimitIntervalSec=``, ``TimeoutStopSec=``. The state machine and the messages follow systemd's service.c, unit.c
+and job.c.
 
 It lives in one thread: its processes are tied to that thread, and everything happens in the turns of its selector.
 """
@@ -30,7 +31,7 @@ from . import unit_journal
 from .lifeline import readable, tie_to_me
 from .unit_journal import UnitJournal, signal_name
 
-State = Literal["dead", "failed", "running", "stop-sigterm", "stop-sigkill", "auto-restart"]
+State = Literal["dead", "failed", "start-pre", "running", "stop-sigterm", "stop-sigkill", "auto-restart"]
 JobKind = Literal["start", "stop", "restart"]
 JobResult = Literal["done", "failed", "assert", "canceled"]
 Restart = Literal["no", "on-failure"]
@@ -39,6 +40,7 @@ Restart = Literal["no", "on-failure"]
 ACTIVE_STATES: Mapping[State, str] = {
     "dead": "inactive",
     "failed": "failed",
+    "start-pre": "activating",
     "running": "active",
     "stop-sigterm": "deactivating",
     "stop-sigkill": "deactivating",
@@ -65,6 +67,7 @@ class Definition(NamedTuple):
     file: Path
     assert_path_missing: Path | None = None
     conflicts: tuple[str, ...] = ()
+    stops_first: tuple[str, ...] = ()  # once nothing forbids its start; what conflicts is stopped before that is asked
     restart: Restart = "no"
     restart_s: float = 0.1
     start_limit_burst: int = 5
@@ -83,6 +86,7 @@ class Definition(NamedTuple):
         limit = core_limit()
         service = [
             ("Type", "simple"),
+            *(("ExecStartPre", f"+/usr/bin/systemctl stop {other}") for other in self.stops_first),
             ("ExecStart", " ".join(f'"{word}"' for word in self.command)),
             ("WorkingDirectory", str(self.directory)),
             ("SyslogIdentifier", self.identifier),
@@ -377,7 +381,7 @@ class Manager:
                 job.kind = "start"
             return True
         job.had_to_stop = True
-        if unit.state == "auto-restart":
+        if unit.state in ("start-pre", "auto-restart"):
             self._enter(unit, "dead")
             return True
         unit.forbid_restart = True
@@ -392,6 +396,11 @@ class Manager:
         if unit.state == "running":
             self._finish(unit, "done")
             return True
+        if unit.state == "start-pre":
+            if self._to_stop_first(unit):
+                return False
+            self._start(unit)
+            return True
         if unit.state not in ENDED or any(rival.job or rival.state not in ENDED for rival in self._rivals(unit)):
             return False  # one that waits for its restart is started by that
         if not self._assertion_holds(unit):
@@ -401,9 +410,18 @@ class Manager:
             self._say(unit, f"{unit.name}: Start request repeated too quickly.", priority=4)
             self._enter_dead(unit, "start-limit-hit", may_restart=False)
             self._fail_start(unit, "failed", f"Failed to start {unit.full_name}.")
+        elif others := self._to_stop_first(unit):
+            for other in others:
+                self._queue("stop", other)
+            self._enter(unit, "start-pre")
         else:
             self._start(unit)
         return True
+
+    def _to_stop_first(self, unit: Unit) -> list[Unit]:
+        """Of those that it stops before it starts, the ones that run or are about to."""
+        others = (self.units[name] for name in unit.definition.stops_first if name in self.units)
+        return [other for other in others if other.job or other.state not in ENDED]
 
     def _assertion_holds(self, unit: Unit) -> bool:
         path = unit.definition.assert_path_missing
