@@ -23,6 +23,7 @@ from typing import NamedTuple
 import pytest
 from tests.drills.crash_stage import CrashStage
 from tests.drills.stage import APPROVERS, GATE, PATIENCE_S, Ran, command_lines, stage
+from tests.lab.apart import own
 from tests.lab.people import rewrite
 from tests.lab.waiting import wait_until
 
@@ -106,7 +107,7 @@ def test_nothing_opens_before_books_agree_and_people_have_signed(crashes: Crashe
 def test_the_playbook_by_itself_leaves_the_record_of_the_wrapper_but_for_the_shot_before(crashes: Crashes) -> None:
     def told(ran: Ran) -> Counter[str]:
         watched = ("venue.reported", "trading_system.watched")  # how often is a matter of time
-        return Counter(e.kind for e in ran.events if e.kind not in watched and e.data.get("by") != BY)
+        return Counter(e.kind for e in own(ran.events) if e.kind not in watched and e.data.get("by") != BY)
 
     wrapper, playbook = (told(crashes.runs[door]) for door in DOORS)
     assert wrapper - playbook == Counter({"run.resumed": 1}), "a person says the incident and the tags instead"
