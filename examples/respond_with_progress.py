@@ -11,8 +11,10 @@ several threads; a response goes on if this process dies, and `hft-incident resu
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
+from collections.abc import Mapping
 
 from ansible_collections.hft.incident.plugins.module_utils.chain import Event
 from ansible_collections.hft.incident.plugins.module_utils.errors import EXIT_CODES, IncidentError
@@ -24,9 +26,16 @@ def show(event: Event) -> None:
     print(json.dumps({"at": event.at, "seq": event.seq, "kind": event.kind}), flush=True)
 
 
-def main(incident_type: str, *inputs: str) -> int:
+def pair(text: str) -> tuple[str, str]:
+    name, separator, value = text.partition("=")
+    if not separator:
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
+    return name, value
+
+
+def main(incident_type: str, inputs: Mapping[str, str]) -> int:
     try:
-        outcome = respond(incident_type, inputs=dict(pair.split("=", 1) for pair in inputs), on_event=show)
+        outcome = respond(incident_type, inputs=inputs, on_event=show)
     except IncidentError as error:  # it could not even begin: nothing was changed
         print(json.dumps({"outcome": error.outcome, "reason": str(error)}))
         return EXIT_CODES[error.outcome]
@@ -36,4 +45,10 @@ def main(incident_type: str, *inputs: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    parser = argparse.ArgumentParser(description="Respond to an incident and show how it goes.")
+    parser.add_argument("type", help="the incident's type")
+    parser.add_argument(
+        "inputs", nargs="*", default=[], type=pair, metavar="NAME=VALUE", help="what its playbook asks for"
+    )
+    options = parser.parse_args()
+    sys.exit(main(options.type, dict(options.inputs)))

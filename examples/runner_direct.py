@@ -11,15 +11,17 @@ have to be checked; and how it ended is told by the record, since ansible-runner
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import sys
 import tempfile
+from collections.abc import Mapping
 from typing import Any
 
 import ansible_runner
 
-from ansible_collections.hft.incident.plugins.module_utils.errors import EXIT_CODES
+from ansible_collections.hft.incident.plugins.module_utils.errors import EXIT_CODES, IncidentError
 from ansible_collections.hft.incident.plugins.module_utils.incident import ENV_ID, open_incident, state_of
 
 ENVIRONMENT = {
@@ -37,15 +39,25 @@ def show(event: dict[str, Any]) -> bool:
     return False
 
 
-def main(inventory: str, incident_type: str, *inputs: str) -> int:
-    given = dict(pair.split("=", 1) for pair in inputs)
-    incident = open_incident(incident_type, inputs=given, inventory=[inventory])
+def pair(text: str) -> tuple[str, str]:
+    name, separator, value = text.partition("=")
+    if not separator:
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
+    return name, value
+
+
+def main(inventory: str, incident_type: str, given: Mapping[str, str]) -> int:
+    try:
+        incident = open_incident(incident_type, inputs=given, inventory=[inventory])
+    except IncidentError as error:  # nothing was started
+        print(json.dumps({"outcome": error.outcome, "reason": str(error)}))
+        return EXIT_CODES[error.outcome]
     with tempfile.TemporaryDirectory(prefix="runner-") as scratch:
         run = ansible_runner.run(
             private_data_dir=scratch,
             playbook=f"hft.incident.{incident_type}",
             inventory=inventory,
-            extravars=given,
+            extravars=dict(given),
             envvars={**ENVIRONMENT, ENV_ID: incident.id},
             suppress_env_files=True,  # or the environment, secrets and all, would be written to disk
             quiet=True,
@@ -59,4 +71,11 @@ def main(inventory: str, incident_type: str, *inputs: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    parser = argparse.ArgumentParser(description="Respond to an incident by ansible-runner itself.")
+    parser.add_argument("inventory", help="its path")
+    parser.add_argument("type", help="the incident's type")
+    parser.add_argument(
+        "inputs", nargs="*", default=[], type=pair, metavar="NAME=VALUE", help="what its playbook asks for"
+    )
+    options = parser.parse_args()
+    sys.exit(main(options.inventory, options.type, dict(options.inputs)))

@@ -53,7 +53,7 @@ def transmit(options: argparse.Namespace, job: Path, stream: Any) -> None:
     environment = {
         "ANSIBLE_CALLBACKS_ENABLED": "hft.incident.scribe",
         "ANSIBLE_HOST_KEY_CHECKING": "True",
-        **dict(pair.split("=", 1) for pair in options.env),
+        **dict(options.env),
     }
     with stream:
         ansible_runner.interface.run(
@@ -62,10 +62,17 @@ def transmit(options: argparse.Namespace, job: Path, stream: Any) -> None:
             private_data_dir=str(job),
             playbook=f"hft.incident.{options.type}",
             inventory=options.inventory,
-            extravars=dict(pair.split("=", 1) for pair in options.inputs),
+            extravars=dict(options.inputs),
             envvars=environment,
             suppress_env_files=True,  # nothing of the environment on the disk there
         )
+
+
+def pair(text: str) -> tuple[str, str]:
+    name, separator, value = text.partition("=")
+    if not separator:
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
+    return name, value
 
 
 def main() -> int:
@@ -73,9 +80,13 @@ def main() -> int:
     parser.add_argument("--ssh", required=True, help="how to reach the jumphost: ssh with its options and destination")
     parser.add_argument("--bin", required=True, help="the folder of ansible-runner and ansible-playbook there")
     parser.add_argument("--inventory", required=True, help="the inventory, by its path there")
-    parser.add_argument("--env", action="append", default=[], metavar="NAME=VALUE", help="for the playbook there")
+    parser.add_argument(
+        "--env", action="append", default=[], type=pair, metavar="NAME=VALUE", help="for the playbook there"
+    )
     parser.add_argument("type", help="the incident's type")
-    parser.add_argument("inputs", nargs="*", metavar="NAME=VALUE", help="what its playbook asks for")
+    parser.add_argument(
+        "inputs", nargs="*", default=[], type=pair, metavar="NAME=VALUE", help="what its playbook asks for"
+    )
     options = parser.parse_args()
     progress = Progress()
     there = f'PATH={shlex.quote(options.bin)}:"$PATH" ansible-runner worker'

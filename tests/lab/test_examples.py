@@ -125,3 +125,22 @@ def test_a_jumphost_that_lets_nobody_in_is_no_success(lab: Lab, jumphost: SshHos
     assert code != 0, told
     assert "Permission denied" in errors
     assert len(list_incidents(lab.home)) == before
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["respond_with_progress.py"], "required: type"),
+        (["respond_with_progress.py", "exchange_outage", "exchange"], "'exchange' is not NAME=VALUE"),
+        (["runner_direct.py"], "required: inventory, type"),
+        (["runner_direct.py", "hosts.yml", "exchange_outage", "exchange"], "'exchange' is not NAME=VALUE"),
+        (["runner_direct.py", "hosts.yml", "fire"], "unknown incident type 'fire'"),
+        (["runner_remote.py"], "required: --ssh"),
+    ],
+)
+def test_wrong_usage_of_an_example_says_what_is_wrong(tmp_path: Path, words: list[str], said: str) -> None:
+    code, printed, complaint = example(tmp_path, {"HFT_INCIDENT_HOME": str(tmp_path / "home")}, *words)
+    assert code == 2
+    assert said in complaint + " ".join(row["reason"] for row in printed)
+    assert "Traceback" not in complaint
+    assert not (tmp_path / "home").exists()
