@@ -180,8 +180,10 @@ def _read(path: Path, incident: Incident) -> str:
     except FileNotFoundError:
         mend = f"make one with `hft-incident report {incident.id}`, or name yours with --from FILE"
         raise UsageError(f"there is no report at {path}: {mend}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"cannot read {path}: {error}") from error
+    except UnicodeDecodeError:
+        raise UsageError(f"{path} is not text in UTF-8: name a report in Markdown with --from FILE") from None
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {(error.strerror or str(error)).lower()}") from error
 
 
 def _refuse_blank(path: Path) -> None:

@@ -133,6 +133,18 @@ def test_a_file_without_the_table_is_wrong_usage(
     assert said in capsys.readouterr().err
 
 
+def test_a_report_that_is_no_text_or_a_folder_is_told_in_plain_words(
+    incident: Incident, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = tmp_path / "page.md"
+    page.write_bytes(b"\xff")
+    for path, said in ((page, "is not text in UTF-8: name a report"), (tmp_path, "is a directory\n")):
+        assert main(["actions", incident.id, "--from", str(path)]) == 2
+        printed = capsys.readouterr().err
+        assert said in printed
+        assert "Errno" not in printed
+
+
 def table(*rows: str) -> str:
     return "\n".join(
         ["### Action items", "", "| Action | Owner | Due | Done |", "| --- | --- | --- | --- |", *rows, ""]
