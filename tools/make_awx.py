@@ -77,7 +77,6 @@ def _resume_template() -> dict[str, Any]:
         **PLACE,
         "playbook": "awx/resume.yml",
         "allow_simultaneous": True,
-        "ask_variables_on_launch": True,  # what the job before it set: the incident's id
         "survey_enabled": True,
         "survey_spec": {
             "name": "",
@@ -88,7 +87,7 @@ def _resume_template() -> dict[str, Any]:
                     "question_description": "its id, as `hft-incident status` shows it; in a workflow it is known",
                     "variable": "hft_awx_incident",
                     "type": "text",
-                    "required": False,
+                    "required": True,  # a workflow gives what the job before it set
                     "default": "",
                 }
             ],
@@ -142,8 +141,7 @@ def _workflow(entry: IncidentType, gates: Mapping[str, Any]) -> dict[str, Any]:
         "allow_simultaneous": True,
         "survey_enabled": True,
         "survey_spec": _survey(entry),
-        "destroy_current_schema": True,
-        "schema": nodes,
+        "workflow_nodes": nodes,
     }
 
 

@@ -35,15 +35,17 @@ PATIENCE_S = 120
 MODULES: Mapping[str, Mapping[str, str]] = {
     "project": dict.fromkeys(("name", "organization", "scm_type", "scm_url"), "str") | {"wait": "bool"},
     "inventory": dict.fromkeys(("name", "organization"), "str"),
-    "host": dict.fromkeys(("name", "inventory"), "str") | {"variables": "dict"},
+    "host": dict.fromkeys(("name", "inventory"), "str") | {"enabled": "bool", "variables": "dict"},
     "job_template": dict.fromkeys(
         ("name", "description", "job_type", "organization", "inventory", "project", "playbook"), "str"
     )
     | dict.fromkeys(("allow_simultaneous", "ask_variables_on_launch", "survey_enabled"), "bool")
     | {"credentials": "list", "extra_vars": "dict", "survey_spec": "dict"},
     "workflow_job_template": dict.fromkeys(("name", "description", "organization"), "str")
-    | dict.fromkeys(("allow_simultaneous", "survey_enabled", "destroy_current_schema"), "bool")
-    | {"survey_spec": "dict", "schema": "list"},
+    | dict.fromkeys(
+        ("allow_simultaneous", "ask_variables_on_launch", "survey_enabled", "destroy_current_nodes"), "bool"
+    )
+    | {"survey_spec": "dict", "workflow_nodes": "list"},
 }
 STAND_IN = """
 import json
@@ -52,6 +54,16 @@ module = AnsibleModule(argument_spec={{name: {{"type": kind}} for name, kind in 
 with open({log!r}, "a") as log:
     log.write(json.dumps([{name!r}, module.params]) + "\\n")
 module.exit_json(changed=True)
+"""
+LOOKUP = """
+import json
+from ansible.plugins.lookup import LookupBase
+class LookupModule(LookupBase):
+    def run(self, terms, variables=None, query_params=None, return_all=False):
+        with open({there!r}) as there:
+            rows = json.load(there).get(terms[0], [])
+        asked = [query_params.get("workflow_job_template__" + name) for name in ("name", "organization__name")]
+        return [row for row in rows if row.get("workflow", asked) == asked]
 """
 
 
@@ -111,8 +123,8 @@ def test_every_question_is_one_that_a_survey_can_ask(written: Mapping[str, Any])
 def test_a_workflow_waits_where_the_playbook_is_held_in_its_order(written: Mapping[str, Any], entry: Any) -> None:
     name = f"hft-incident: {entry.name}, with approvals"
     (workflow,) = (row for row in written["hft_awx_workflows"] if row["name"] == name)
-    nodes = {node["identifier"]: node for node in workflow["schema"]}
-    assert len(nodes) == len(workflow["schema"])
+    nodes = {node["identifier"]: node for node in workflow["workflow_nodes"]}
+    assert len(nodes) == len(workflow["workflow_nodes"])
     walked, here = [], "respond"
     while True:
         related = nodes[here]["related"]
@@ -143,6 +155,7 @@ def playbook(name: str, *words: str, env: Mapping[str, str]) -> subprocess.Compl
     path = f"{BIN}{os.pathsep}{os.environ['PATH']}"
     return subprocess.run(
         [BIN / "ansible-playbook", str(AWX / name), *words],
+        cwd=ROOT,  # as AWX does: the project's ansible.cfg counts
         env={**kept, "PATH": path, "ANSIBLE_SHOW_CUSTOM_STATS": "1", **env},
         capture_output=True,
         text=True,
@@ -151,24 +164,137 @@ def playbook(name: str, *words: str, env: Mapping[str, str]) -> subprocess.Compl
     )
 
 
-def test_the_controllers_modules_take_it(tmp_path: Path, written: Mapping[str, Any]) -> None:
-    modules = tmp_path / "ansible_collections" / "awx" / "awx" / "plugins" / "modules"
-    modules.mkdir(parents=True)
-    log = tmp_path / "log"
+@pytest.fixture
+def controller(tmp_path: Path) -> Path:
+    """What stands in for awx.awx: modules that take our arguments and write them to ``log``, and a lookup that answers
+    from ``there.json``: by endpoint, what the controller would list."""
+    plugins = tmp_path / "ansible_collections" / "awx" / "awx" / "plugins"
+    for folder in ("modules", "lookup"):
+        (plugins / folder).mkdir(parents=True)
+    (tmp_path / "log").touch()
     for name, spec in MODULES.items():
-        (modules / f"{name}.py").write_text(STAND_IN.format(spec=spec, log=str(log), name=name))
-    done = playbook("configure.yml", "-i", "localhost,", env={"ANSIBLE_COLLECTIONS_PATH": str(tmp_path)})
-    assert done.returncode == 0, done.stdout + done.stderr
-    told = [json.loads(line) for line in log.read_text().splitlines()]
+        (plugins / "modules" / f"{name}.py").write_text(
+            STAND_IN.format(spec=spec, log=str(tmp_path / "log"), name=name)
+        )
+    (plugins / "lookup" / "controller_api.py").write_text(LOOKUP.format(there=str(tmp_path / "there.json")))
+    have(tmp_path)
+    return tmp_path
+
+
+def have(controller: Path, **there: Any) -> None:
+    one: list[Any] = [{"id": 1}]
+    (controller / "there.json").write_text(json.dumps({"organizations": one, "credentials": one, **there}))
+
+
+def configure(controller: Path) -> tuple[subprocess.CompletedProcess[str], dict[str, dict[str, Any]]]:
+    """How it ended, and what was told of each template and workflow."""
+    (controller / "log").write_text("")
+    done = playbook("configure.yml", "-i", "localhost,", env={"ANSIBLE_COLLECTIONS_PATH": str(controller)})
+    told = [json.loads(line) for line in (controller / "log").read_text().splitlines()]
+    return done, {params["name"]: params for name, params in told if name.endswith("job_template")}
+
+
+def as_listed(workflow: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The steps of a workflow, as the controller lists them once they are made (seen at AWX 24.6.1)."""
+    kinds = {"job_template": "job", "workflow_approval": "workflow_approval"}
     site = yaml.safe_load((AWX / "site.yml").read_text())
-    made = {params["name"]: params for name, params in told if name.endswith("job_template")}
+    return [
+        {
+            "identifier": node["identifier"],
+            "workflow": [workflow["name"], site["hft_awx_organization"]],
+            "summary_fields": {
+                "unified_job_template": {
+                    "name": node["unified_job_template"]["name"],
+                    "description": node["unified_job_template"].get("description", "of the template"),
+                    "unified_job_type": kinds[node["unified_job_template"]["type"]],
+                }
+            },
+        }
+        for node in workflow["workflow_nodes"]
+    ]
+
+
+def test_the_controllers_modules_take_it(controller: Path, written: Mapping[str, Any]) -> None:
+    done, made = configure(controller)
+    assert done.returncode == 0, done.stdout + done.stderr
+    site = yaml.safe_load((AWX / "site.yml").read_text())
     assert set(made) == {row["name"] for rows in written.values() for row in rows}
-    assert "{{" not in log.read_text()
+    log = (controller / "log").read_text()
+    assert "{{" not in log
+    told = dict(map(json.loads, log.splitlines()))
+    assert told["host"]["variables"] == {
+        "ansible_host": site["hft_awx_jumphost"],
+        "hft_awx_command": site["hft_awx_command"],
+    }
     outage = made["hft-incident: exchange_outage"]
     assert (outage["project"], outage["credentials"]) == (site["hft_awx_project"], site["hft_awx_credentials"])
-    (schema,) = (row["schema"] for row in written["hft_awx_workflows"] if "exchange_outage" in row["name"])
-    sent = made["hft-incident: exchange_outage, with approvals"]["schema"]
-    assert [node["identifier"] for node in sent] == [node["identifier"] for node in schema]
+    for row in written["hft_awx_workflows"]:
+        sent = made[row["name"]]
+        assert [node["identifier"] for node in sent["workflow_nodes"]] == [
+            node["identifier"] for node in row["workflow_nodes"]
+        ]
+        assert sent["destroy_current_nodes"] is True
+    # Whoever may set variables runs what they like on the jumphost: hft_awx_command is one.
+    assert {params["ask_variables_on_launch"] for params in made.values()} == {False}
+
+
+def test_steps_that_are_as_ours_are_left_alone_or_approvals_that_wait_would_be_denied(
+    controller: Path, written: Mapping[str, Any]
+) -> None:
+    nodes = [node for row in written["hft_awx_workflows"] for node in as_listed(row)]
+    have(controller, workflow_job_template_nodes=nodes, workflow_jobs=[{"id": 7}])
+    done, made = configure(controller)
+    assert done.returncode == 0, done.stdout + done.stderr
+    workflows = [made[row["name"]] for row in written["hft_awx_workflows"]]
+    assert [(row["destroy_current_nodes"], row["workflow_nodes"]) for row in workflows] == [(False, None)] * len(
+        workflows
+    )
+
+
+@pytest.mark.parametrize("other", ["a step less", "another order", "another template", "another question"])
+def test_other_steps_are_laid_anew_but_not_under_a_workflow_that_is_under_way(
+    controller: Path, written: Mapping[str, Any], other: str
+) -> None:
+    nodes = [node for row in written["hft_awx_workflows"] for node in as_listed(row)]
+    first = [node for node in nodes if node["workflow"][0] == written["hft_awx_workflows"][0]["name"]]
+    template = first[1]["summary_fields"]["unified_job_template"]
+    if other == "a step less":
+        nodes.remove(first[1])
+    elif other == "another order":
+        nodes.reverse()
+    elif other == "another template":
+        template["name"] = "failover"
+    else:
+        template["description"] = "May it?"
+    have(controller, workflow_job_template_nodes=nodes)
+    done, made = configure(controller)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert made[first[0]["workflow"][0]]["destroy_current_nodes"] is True
+    assert made[first[0]["workflow"][0]]["workflow_nodes"]
+
+    have(controller, workflow_job_template_nodes=nodes, workflow_jobs=[{"id": 7}])
+    done, made = configure(controller)
+    assert done.returncode != 0
+    assert "is under way" in done.stdout
+    assert made == {}
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "listed", "says"),
+    [
+        ("organizations", [], "There is no organization Trading operations"),
+        ("credentials", [], "There is no credential hft-incident jumphost"),
+        ("credentials", [{"id": 1}, {"id": 2}], "or more than one"),
+    ],
+)
+def test_what_the_site_makes_is_missed_before_anything_is_made(
+    controller: Path, endpoint: str, listed: list[Any], says: str
+) -> None:
+    have(controller, **{endpoint: listed})
+    done, _ = configure(controller)
+    assert done.returncode != 0
+    assert says in done.stdout
+    assert (controller / "log").read_text() == ""
 
 
 # The jobs ------------------------------------------------------------------------------------------------------------
@@ -190,8 +316,15 @@ def jumphost(lab: Lab, tmp_path: Path) -> Path:
     )
     command.chmod(0o755)
     host = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
-    path = tmp_path / "jumphost.yml"
-    path.write_text(yaml.safe_dump({"all": {"hosts": {"jumphost": {**host, "hft_awx_command": str(command)}}}}))
+    return inventory(tmp_path, {"jumphost": {**host, "hft_awx_command": str(command)}})
+
+
+def inventory(folder: Path, hosts: Mapping[str, Any]) -> Path:
+    """As AWX hands it to a job: a program of this name that prints it (seen at 24.6.1)."""
+    path = folder / "hosts"
+    listed = {"all": {"hosts": list(hosts)}, "_meta": {"hostvars": hosts}}
+    path.write_text(f"#! /usr/bin/env python3\n# -*- coding: utf-8 -*-\nprint({json.dumps(listed)!r})\n")
+    path.chmod(0o700)
     return path
 
 
@@ -232,6 +365,20 @@ def test_a_job_that_cannot_begin_fails_and_says_why(jumphost: Path) -> None:
     assert code != 0
     assert artifacts["hft_awx_outcome"] == "usage"
     assert "exchange is missing" in said
+
+
+@pytest.mark.parametrize("name", ["respond.yml", "resume.yml"])
+def test_a_job_that_would_reach_no_host_fails(tmp_path: Path, name: str) -> None:
+    """The jumphost may be disabled in the inventory; to match no host is a success for Ansible."""
+    code, artifacts, said = job(inventory(tmp_path, {}), name, hft_awx_type="system_crash", hft_awx_inputs=[])
+    assert (code != 0, artifacts) == (True, {}), said
+    assert "no host named jumphost" in said
+
+
+def test_a_job_that_learns_nothing_new_hands_on_the_incident_it_was_given(jumphost: Path) -> None:
+    code, artifacts, said = job(jumphost, "resume.yml", hft_awx_incident="inc-of-nobody")
+    assert (code != 0, artifacts["hft_awx_outcome"]) == (True, "usage"), said
+    assert artifacts["hft_awx_incident"] == "inc-of-nobody"
 
 
 def test_a_rehearsal_changes_nothing(jumphost: Path, lab: Lab) -> None:
