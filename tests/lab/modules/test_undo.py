@@ -384,3 +384,4 @@ def test_without_an_incident_there_is_nothing_to_read(monkeypatch: pytest.Monkey
     done: Ran = run(undo)
     assert done.outcome == "usage"
     assert "no incident is open here" in done["msg"]
+    assert "ANSIBLE_CALLBACKS_ENABLED=hft.incident.scribe" in done["msg"], "which is how to mend it"

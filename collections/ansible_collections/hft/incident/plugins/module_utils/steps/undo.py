@@ -99,7 +99,10 @@ def current_incident() -> Incident:
     """The incident whose journal the scribe keeps; raises UsageError where there is none, as on a remote host."""
     folder = os.environ.get(ENV_DIR)
     if not folder:
-        raise UsageError("no incident is open here: this runs on the control node, with the scribe callback enabled")
+        raise UsageError(
+            "no incident is open here: this runs on the control node, with the scribe callback enabled "
+            "(ANSIBLE_CALLBACKS_ENABLED=hft.incident.scribe)"
+        )
     return Incident(Path(folder).name, Path(folder))
 
 
