@@ -28,6 +28,7 @@ from ansible_collections.hft.incident.plugins.module_utils.secret_stores.api imp
 from ansible_collections.hft.incident.plugins.module_utils.settings import Settings, VenueEntry
 from ansible_collections.hft.incident.plugins.module_utils.venues.accounts.api import ApiKey
 from hft_incident.doctor import accounts, api_keys, evidence, examination, hosts, isolation, site
+from hft_incident.doctor import breach as parts
 from hft_incident.doctor.ansible_look import Look, Told
 from hft_incident.doctor.breach import breach
 from hft_incident.doctor.examination import diagnose
@@ -94,6 +95,21 @@ def test_what_is_prepared_is_not_in_that_line(tmp_path: Path) -> None:
 
 def test_an_inventory_that_said_nothing_proves_nothing(tmp_path: Path) -> None:
     assert the(breach(Look((), "no parse"), site_of(tmp_path)), UNKNOWN).mend == "see there"
+
+
+def test_what_ansible_has_told_is_read_also_where_it_took_all_the_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left: list[float] = []
+
+    def answers(_calls: object, deadline: Deadline) -> dict[str, Answer[list[Finding]]]:
+        left.append(deadline.remaining())
+        return {}
+
+    monkeypatch.setattr(parts, "answers", answers)
+    seen = look(isolation_settings=RESPONDERS)
+    breach(Look(seen.told, "ansible-playbook did not end in time"), site_of(tmp_path, seconds=0.0))
+    assert left[0] > 0
 
 
 def test_a_part_that_breaks_down_is_unknown_and_the_others_are_told(
@@ -185,6 +201,13 @@ def test_a_signing_key_of_somebody_else(signing: Signing, tmp_path: Path, monkey
     monkeypatch.setattr(site, "TRUSTED", frozenset((os.geteuid() + 1,)))
     (found,) = signing.found(tmp_path)
     assert (found.verdict, "belongs to uid" in found.says) == (BAD, True)
+
+
+def test_the_key_itself_in_the_place_of_its_path_is_not_repeated(signing: Signing, tmp_path: Path) -> None:
+    text = signing.key.read_text()
+    (found,) = signing.found(tmp_path, signing_key=text)
+    assert (found.verdict, "a private key itself is in the clear" in found.says) == (BAD, True)
+    assert not any(line in found.line() for line in text.splitlines())
 
 
 def test_a_public_key_whose_private_one_no_agent_has_does_not_sign(

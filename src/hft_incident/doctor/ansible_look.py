@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ansible_collections.hft.incident.plugins.module_utils.deadline import Deadline
+from ansible_collections.hft.incident.plugins.module_utils.redaction import scrub_text
 
 from ..catalog import COLLECTIONS_ROOT
 from ..processes import kill_tree
@@ -37,9 +38,9 @@ class Told(NamedTuple):
 
     @property
     def why(self) -> str:
-        """Why it did not end well, in one line."""
+        """Why it did not end well, in one line. Ansible's words about the inventory may quote it."""
         said = self.result.get("stderr") or self.result.get("msg") or "it gave no reason"
-        return " ".join(str(said).split())[:300]
+        return scrub_text(" ".join(str(said).split()))[:300]
 
 
 class Look(NamedTuple):

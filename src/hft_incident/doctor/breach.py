@@ -11,12 +11,16 @@ from functools import partial
 from itertools import chain
 from typing import NamedTuple
 
+from ansible_collections.hft.incident.plugins.module_utils.deadline import Deadline
 from ansible_collections.hft.incident.plugins.module_utils.reading import Answer, answers
 
 from . import accounts, api_keys, evidence, isolation
 from .ansible_look import Look
 from .findings import UNKNOWN, WARN, Finding
 from .site import Site
+
+#: What Ansible has told is read (s) also where it took all the time.
+READ_S = 1.0
 
 
 class Part(NamedTuple):
@@ -37,7 +41,8 @@ def breach(seen: Look, site: Site) -> list[Finding]:
         Part("api keys", api_keys.LACK, api_keys.is_prepared(seen), partial(api_keys.api_keys, seen, site)),
         Part("accounts", accounts.LACK, accounts.is_prepared(site), list),
     ]
-    told = answers({part.name: part.look for part in parts if part.is_prepared}, site.deadline)
+    deadline = Deadline(max(site.deadline.remaining(), READ_S))
+    told = answers({part.name: part.look for part in parts if part.is_prepared}, deadline)
     found = [_told(name, answer) for name, answer in told.items()]
     return [*chain.from_iterable(found), *_unprepared([part for part in parts if not part.is_prepared])]
 

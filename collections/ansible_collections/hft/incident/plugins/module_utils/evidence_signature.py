@@ -30,6 +30,8 @@ _LIMIT = 64 * 1024
 def require_key(key: str) -> str:
     """The file that the reference names: a private key, or a public one whose private key an agent has. Raises
     UsageError where there is none."""
+    if "PRIVATE KEY" in key:  # it is not repeated, as a path would be
+        raise UsageError("signing_key: a private key itself is in the clear there: make another, name its file")
     path = os.path.abspath(os.path.expanduser(key))
     if not os.path.isfile(path):
         raise UsageError(
