@@ -9,7 +9,7 @@ BIN    := $(VENV)/bin
 # Ansible looks for its own commands on PATH.
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: help drill test lint sanity gates rotations molecule bench docs clean ssh-keygen sshd netns
+.PHONY: help drill test lint sanity gates rotations molecule mutations bench docs clean ssh-keygen sshd netns
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ rotations: $(VENV)/.test  ## 200 key rotations killed with kill -9, with faults 
 
 molecule: $(VENV)/.molecule  ## the playbooks on real hosts: systemd, nftables, sshd, PostgreSQL (as root on Debian 12)
 	@VENV=$(abspath $(VENV)) molecule/run.sh molecule test --all
+
+mutations: $(VENV)/.molecule $(VENV)/.test  ## each step taken out of a playbook, one at a time: the real hosts' own word tells (as root)
+	$(BIN)/python -m pytest -p no:cacheprovider -vrP --durations=0 --durations-min=1 -m mutations tests/packaging/test_mutations.py
 
 bench: $(VENV)/.bench  ## the red button and the containment, against their floors and rivals; fleets of up to 200 hosts
 	$(BIN)/python -m tests.benchmarks.bench
