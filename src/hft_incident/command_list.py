@@ -23,6 +23,7 @@ COMMANDS = {
     "actions": "the action items that people wrote into the report, as issues: JSON or CSV",
     "metrics": "how long it took to detect, contain, restore …: over all incidents, drills apart",
     "approve": "one person's signed approval, where an incident waits for it",
+    "init": "an inventory to start from: the example, to write your site into",
     "doctor": "can this machine do its job right now? Each check a line, with its mend",
     "completion": "the script that completes all this in bash, zsh or fish",
     "evidence": "what was kept of an incident's hosts; copies an item out; who looked, and why, is on record",

@@ -84,7 +84,7 @@ def _chosen_sources(given: str | None, home: Path) -> list[str]:
         return [str(SITE_INVENTORY)]
     if (home / LAB_RECORD).is_file():
         return [str(home / LAB_INVENTORY)]
-    raise UsageError("no inventory: name one with -i, or start the lab with `hft-incident lab up`")
+    raise UsageError("no inventory: name one with -i, start one with `hft-incident init`, or try `hft-incident lab up`")
 
 
 def plain_settings(sources: Sequence[str]) -> Settings:

@@ -166,7 +166,7 @@ def test_at_a_venue_it_writes_nothing(jumphost: Jumphost) -> None:
     assert (found.verdict, found.says) == (OK, f"our key lists {count} open orders")
 
 
-def test_without_any_inventory_it_says_what_to_copy(
+def test_without_any_inventory_it_says_how_to_start_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("HFT_INCIDENT_HOME", str(tmp_path / "home"))
@@ -174,7 +174,7 @@ def test_without_any_inventory_it_says_what_to_copy(
     assert cli.main(["doctor"]) == 3
     printed = capsys.readouterr().out
     assert "BAD      inventory: there is none" in printed
-    assert "mend: copy inventory/production.example" in printed
+    assert "mend: hft-incident init writes one" in printed
     assert printed.splitlines()[-1].startswith("NOT READY: ")
 
 

@@ -245,6 +245,12 @@ def test_the_doctor_looks_from_the_wheel_and_says_what_is_missing(jumphost: Jump
     assert str(jumphost.python.parents[1]) in told["environment"]["says"]
 
 
+def test_an_inventory_is_started_from_the_wheel(jumphost: Jumphost) -> None:
+    done = jumphost.run("hft-incident", "init", "a-site", "--json")
+    assert done.returncode == 0, done.stderr
+    assert {"hosts.yml", "allowed_signers.txt", "group_vars/all/venues.yml"} <= set(json.loads(done.stdout)["files"])
+
+
 def test_completion_is_asked_of_the_wheel(jumphost: Jumphost) -> None:
     assert "complete -F" in jumphost.run("hft-incident", "completion", "bash").stdout
     assert jumphost.run("hft-incident", "completion", "words", "=run", "=sys").stdout == "system_crash\n"

@@ -85,9 +85,9 @@ def pages() -> Pages:
         "inventory.md": page(
             "Inventory",
             "Everything that is a site's own is a variable of the inventory, by default that in "
-            "`/etc/hft-incident/inventory`; copy `inventory/production.example` to start. A threshold can be given for "
-            "one response: `hft-incident run … -e hft_kill_confirm=5`. Who may open again, and which hosts, venues and "
-            "files are meant, only the inventory says.",
+            "`/etc/hft-incident/inventory`; `hft-incident init` writes an example to start from. A threshold can be "
+            "given for one response: `hft-incident run … -e hft_kill_confirm=5`. Who may open again, and which hosts, "
+            "venues and files are meant, only the inventory says.",
             "Secrets are references, `env:NAME`, `file:PATH` (refused where others can read it) or `cmd:COMMAND`. One "
             "in clear is refused, naming the field and never the value.",
             *(part for file in files for part in _file(file, known, means)),

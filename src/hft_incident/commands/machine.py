@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, hft-incident contributors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 # SPDX-License-Identifier: Apache-2.0
-"""The commands about this machine: whether it can do its job, completion, the lab."""
+"""The commands about this machine: its inventory, whether it can do its job, completion, the lab."""
 
 from __future__ import annotations
 
@@ -14,7 +14,18 @@ from ansible_collections.hft.incident.plugins.module_utils.errors import EXIT_CO
 from ansible_collections.hft.incident.plugins.module_utils.incident import home_directory
 
 from .. import sentences
+from ..inventory import SITE_INVENTORY
 from .command import Command, declare_inventory, printed, require_lab, seconds
+
+
+def _init(options: argparse.Namespace) -> int:
+    from ..new_inventory import write_example
+
+    folder = options.folder.absolute()
+    files = write_example(folder)
+    if options.json:
+        return printed({"inventory": str(folder), "files": files})
+    return printed([*(f"written: {folder / file}" for file in files), f"next: hft-incident doctor -i {folder}"])
 
 
 def _doctor(options: argparse.Namespace) -> int:
@@ -72,6 +83,12 @@ def _tell_of_no_drill(home: Path) -> None:
             follower.end(incident.directory)
 
 
+def _declare_init(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "folder", metavar="DIR", nargs="?", type=Path, default=SITE_INVENTORY, help="a new one; default: %(default)s"
+    )
+
+
 def _declare_doctor(parser: argparse.ArgumentParser) -> None:
     declare_inventory(parser, "whose site is looked at; default: as `run`")
     parser.add_argument(
@@ -95,6 +112,13 @@ def _declare_lab(parser: argparse.ArgumentParser) -> None:
 
 
 COMMANDS: Mapping[str, Command] = {
+    "init": Command(
+        "Writes the example inventory, with comments, for you to write your venues, hosts, people and thresholds\n"
+        "into. What is there already is never overwritten. `hft-incident doctor` then says what is missing.",
+        "hft-incident init /etc/hft-incident/inventory",
+        _declare_init,
+        _init,
+    ),
     "doctor": Command(
         "Can this machine do its job right now? Every check is a line: ok, warn, BAD or unknown, and the mend where\n"
         "one is needed. It reads only: no order, no host and no record is touched, no message is sent. Exit 0: all is\n"

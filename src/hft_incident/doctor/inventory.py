@@ -14,7 +14,7 @@ from .ansible_look import Look, look
 from .findings import BAD, OK, UNKNOWN, Finding
 from .site import Site
 
-_NOWHERE = "copy inventory/production.example to /etc/hft-incident/inventory and write your site into it, or name -i"
+_NOWHERE = "hft-incident init writes one to start from, /etc/hft-incident/inventory; or name yours with -i"
 
 
 def inventory(site: Site) -> list[Finding]:

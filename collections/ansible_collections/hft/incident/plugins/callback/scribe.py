@@ -351,7 +351,7 @@ class CallbackModule(CallbackBase):
         run.unreachable += status == "unreachable"
         if status in ("failed", "unreachable"):
             if name := _left_out(data.get("msg")):
-                finished["msg"] = f"the inventory has no {name}; inventory/production.example shows what it says"
+                finished["msg"] = f"the inventory has no {name}; the example that `hft-incident init` writes has it"
             outcomes = _outcomes(data)
             run.outcomes |= outcomes
             if outcomes == {"held"}:  # it waits, as it should; who reads the record must not take it for a fault
