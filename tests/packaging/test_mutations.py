@@ -263,7 +263,8 @@ CASES: dict[str, dict[str, Case]] = {
         ),
         "evidence": Case(
             (Without(BREACH, "Keep sockets, processes, modules, routes and users, then configuration and logs"),),
-            RESPONSE,
+            "Verify that money came before hosts, evidence before isolation, and that nobody has cleared one",
+            "kept | map",
         ),
         "the audit": Case(
             (Without(BREACH, "Look at configuration, programs, connections, logins and packages"),),
