@@ -41,7 +41,7 @@ rotations: $(VENV)/.test  ## 200 key rotations killed with kill -9, with faults 
 molecule: $(VENV)/.molecule  ## the playbooks on real hosts: systemd, nftables, sshd, PostgreSQL (as root on Debian 12)
 	@VENV=$(abspath $(VENV)) molecule/run.sh molecule test --all
 
-mutations: $(VENV)/.molecule $(VENV)/.test  ## each step taken out of a playbook, one at a time: the real hosts' own word tells (as root)
+mutations: $(VENV)/.molecule $(VENV)/.test  ## steps taken out of the playbooks: the real hosts' own word tells, or the product refuses (as root)
 	$(BIN)/python -m pytest -p no:cacheprovider -vrP --durations=0 --durations-min=1 -m mutations tests/packaging/test_mutations.py
 
 bench: $(VENV)/.bench  ## the red button and the containment, against their floors and rivals; fleets of up to 200 hosts
