@@ -327,6 +327,31 @@ def trades_again(lab: CrashStage, held: Ran) -> None:
     assert (ran.state.is_open, ran.state.inverses) == (False, ())
 
 
+# A start that takes its time ------------------------------------------------------------------------------------------
+
+
+def test_a_trading_system_that_listens_long_after_its_start_is_waited_for(lab: CrashStage) -> None:
+    lab.break_it()
+    held = lab.wrapper()
+    assert (held.code, held.outcome) == (4, "held"), held.out + held.err
+    lab.host.start_slowly()
+
+    def waited_for() -> bool:
+        events = held.incident.journal.events()
+        started = [e.seq for e in events if e.kind == "service.changed" and e.data["unit"] == lab.host.unit]
+        watched = [e.seq for e in events if e.kind == "trading_system.watched"]
+        return watched[-1] > started[-1]
+
+    def mend() -> None:
+        wait_until(waited_for)
+        lab.host.mend()
+
+    with lab.when("service.changed", mend, resumed=held.incident, unit=lab.host.unit, state="running"):
+        ran = lab.allowed("wrapper", held)
+    assert (ran.code, ran.outcome) == (0, "done"), ran.out + ran.err
+    assert lab.starts() == 2, "when the lab started, and when people had allowed it"
+
+
 # Evidence, and what must not be in it ---------------------------------------------------------------------------------
 
 

@@ -78,8 +78,12 @@ class LabTradingSystem:
         else:
             self.signal(signal.SIGUSR1)
 
+    def start_slowly(self) -> None:
+        """The next live start listens only once this is mended."""
+        write_private(self._fault_file, "slow_start\n")
+
     def mend(self) -> None:
-        """Whatever ``crash`` has set off is repaired: the next start has it no more."""
+        """Whatever ``crash`` or ``start_slowly`` has set off is repaired: the next start has it no more."""
         self._fault_file.unlink(missing_ok=True)
 
     def break_config(self) -> None:

@@ -49,6 +49,7 @@ async def serve(settings: Settings, *, observe: bool) -> None:
     runner = web.AppRunner(Api(system, settings.token).application(), access_log=None, shutdown_timeout=0.5)
     await runner.setup()
     try:
+        await system.prepare()
         await web.TCPSite(runner, settings.address, settings.port).start()
         port = runner.addresses[0][1]
         log.info("version %s listens on %s:%d%s", VERSION, settings.address, port, " and observes" if observe else "")

@@ -16,6 +16,8 @@ from decimal import Decimal
 log = logging.getLogger("system")
 #: Read from the fault file at a live start: the process then dies soon after it listens, every time.
 LOOP, LOOP_LIFE_S = "loop", 0.3
+#: Read from it at a live start, too: the process listens only once the word is gone.
+SLOW, SLOW_LOOK_S = "slow_start", 0.02
 SPARE_BYTES, CHUNK_BYTES = 64 << 20, 8 << 20
 
 

@@ -18,7 +18,7 @@ from . import VERSION
 from .configuration import Configuration
 from .desk import FILLS_INTERVAL_S, LISTING_INTERVAL_S, QUOTE_INTERVAL_S, Desk, Run
 from .holds import Holds
-from .mishaps import LOOP, LOOP_LIFE_S, MISHAPS
+from .mishaps import LOOP, LOOP_LIFE_S, MISHAPS, SLOW, SLOW_LOOK_S
 from .settings import Settings, SettingsError
 from .store import Killswitch
 from .strategy import Strategy
@@ -274,6 +274,11 @@ class TradingSystem:
             await self._silence([self.desks[name]])
         elif scope == "strategy" and name in self.strategies:
             await self._silence_strategy(self.strategies[name])
+
+    async def prepare(self) -> None:
+        """What a start does before anybody is answered; it takes as long as the fault file says."""
+        while self._fault_word() == SLOW and not self._run.observe:
+            await asyncio.sleep(SLOW_LOOK_S)
 
     def mishap(self) -> None:
         """The fault file's word is to happen now."""
