@@ -195,6 +195,7 @@ def _sshd(net: Net) -> Iterator[subprocess.Popen[bytes]]:
     (folder / "machine-id").write_text(f"{uuid.uuid4().hex}\n")
     own = (
         "mount -t tmpfs tmpfs /run && mkdir -p /run/sshd && "
+        "mount -t tmpfs tmpfs /var/log && "  # who comes in here did not come into the machine that the tests run on
         "{ ! [ -e ~/.bashrc ] || mount --bind /dev/null ~/.bashrc; } && "  # whatever somebody has there, it takes time
         f"mount --bind {shlex.quote(str(folder / 'machine-id'))} /etc/machine-id && "
         f"exec {SSHD} -D -f {shlex.quote(str(folder / 'sshd_config'))} -E {shlex.quote(str(folder / 'sshd.log'))}"
