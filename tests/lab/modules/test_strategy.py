@@ -291,6 +291,14 @@ def test_nothing_is_started_into_a_sick_trading_system(one: StandIn, how: str) -
     assert "not started: arb-one" in done.result["msg"]
 
 
+def test_into_one_whose_killswitch_somebody_has_pressed_it_says_the_way_back(one: StandIn) -> None:
+    do("stopped", one, exchange="alpha")
+    one.health["status"], one.killswitch["active"] = "halted", True
+    done = do("started", one, ids=["mm-one"])
+    assert done.result["outcome"] == "unproven"
+    assert "its health is halted, its mode live; its killswitch is pressed: `hft-incident run" in done.result["msg"]
+
+
 @pytest.mark.parametrize("looks", [0, 2], ids=["at its start", "while it settles"])
 @pytest.mark.parametrize("how", [*SICK, "stopped"])
 def test_the_first_that_is_not_well_is_stopped_again_and_the_rest_not_started(

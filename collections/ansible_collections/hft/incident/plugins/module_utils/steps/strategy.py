@@ -226,10 +226,12 @@ def _complaint(entry: SystemEntry, strategy: Strategy, stale_after: float, *, st
     try:
         system = TradingSystem(entry, request_timeout=LOOK_REQUEST_S)
         health, exchanges, strategies = system.health(), system.exchanges(), system.strategies()
+        pressed = health.status != "ok" and system.killswitch_active()
     except VenueError as error:
         return str(error)
     if (health.status, health.mode) != ("ok", "live"):
-        return f"its health is {health.status}, its mode {health.mode}"
+        way_back = "; its killswitch is pressed: `hft-incident run system_crash -e confirmed=true` is the way back"
+        return f"its health is {health.status}, its mode {health.mode}{way_back if pressed else ''}"
     if started and not any(other.id == strategy.id and other.running for other in strategies):
         return f"{strategy.id} is not running"
     for name in strategy.exchanges:
