@@ -11,18 +11,16 @@ from __future__ import annotations
 import os
 import sys
 
-from .command_list import COMMANDS
-
 TYPE_CHECKING = False  # type checkers take this name for true; importing typing would cost the red button 4 ms
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
-HELP = f"""usage: hft-incident COMMAND [ARGUMENT …]
+HELP = """usage: hft-incident COMMAND [ARGUMENT …]
 
 One command per trading incident: the money safe in seconds, the evidence kept, trading resumed only when proven safe.
 
 commands:
-{chr(10).join(f"  {name:<11} {does}" for name, does in COMMANDS.items())}
+{commands}
 
 options:
   -h, --help  this text; `hft-incident COMMAND --help` for one command
@@ -92,7 +90,9 @@ def _run(name: str, arguments: list[str]) -> int:
         finally:  # `--help` and wrong usage come back to a caller that may live on
             gc.enable()
     if name in ("-h", "--help"):
-        print(HELP, end="")
+        from .command_list import COMMANDS
+
+        print(HELP.format(commands="\n".join(f"  {command:<11} {does}" for command, does in COMMANDS.items())), end="")
         return 0
     if name == "--version":
         from . import __version__
@@ -105,11 +105,13 @@ def _run(name: str, arguments: list[str]) -> int:
 def _run_command(name: str, arguments: list[str]) -> int:
     from ansible_collections.hft.incident.plugins.module_utils.errors import EXIT_CODES, IncidentError, UsageError
 
+    from .command_list import COMMANDS
+
     try:
         if any(map(_is_no_text, (name, *arguments))):
             raise UsageError("an argument is not text in UTF-8; type it again")
         if name not in COMMANDS:
-            raise UsageError(_unknown(name))
+            raise UsageError(_unknown(name, COMMANDS))
         from .commands import run_command
 
         return run_command(name, arguments)
@@ -128,12 +130,12 @@ def _is_no_text(argument: str) -> bool:
     return any("\ud800" <= letter <= "\udfff" for letter in argument)
 
 
-def _unknown(name: str) -> str:
+def _unknown(name: str, commands: Iterable[str]) -> str:
     if not name:
         return "say what to do; `hft-incident --help` lists the commands"
     from difflib import get_close_matches
 
-    near = get_close_matches(name, COMMANDS, n=1)
+    near = get_close_matches(name, commands, n=1)
     meant = f" (did you mean {near[0]!r}?)" if near else ""
     return f"unknown command {name!r}{meant}; `hft-incident --help` lists them"
 

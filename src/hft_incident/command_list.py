@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, hft-incident contributors
 # Apache License 2.0 (see LICENSE or https://www.apache.org/licenses/LICENSE-2.0)
 # SPDX-License-Identifier: Apache-2.0
-"""Every command of `hft-incident`, and what it is for in a line: known without loading any of them."""
+"""Every command of `hft-incident`, and what it is for in a line; the red button does not load it."""
 
 COMMANDS = {
     "list": "the incident types, a line each",

@@ -52,7 +52,7 @@ def answer(words: Sequence[str], parser_of: Callable[[str], argparse.ArgumentPar
         return _matching([*COMMANDS, "--help", "--version"], current)
     if before[0] not in COMMANDS:
         return []
-    with suppress(IncidentError, OSError, ImportError):
+    with suppress(IncidentError, OSError, ImportError):  # a shell that waits gets no complaint
         return _matching(_candidates(parser_of(before[0]), Words(tuple(before[1:]), current)), current)
     return []
 

@@ -52,7 +52,7 @@ def sources_if_any(given: str | None, home: Path) -> Sequence[str]:
     """As ``inventory_sources``; but where none was named and there is none, what is shipped does as well."""
     if given is not None:
         return inventory_sources(given, home)
-    with suppress(UsageError):
+    with suppress(UsageError):  # then there is none
         return inventory_sources(None, home)
     return ()
 

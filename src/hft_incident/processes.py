@@ -17,7 +17,7 @@ def kill_tree(root: int) -> None:
     for member in family:
         family += [pid for pid, parent in parents.items() if parent == member]
     for pid in family:
-        with suppress(ProcessLookupError, PermissionError):
+        with suppress(ProcessLookupError, PermissionError):  # it has ended, or is not ours to end
             os.kill(pid, signal.SIGKILL)
 
 
@@ -25,6 +25,6 @@ def _parents() -> dict[int, int]:
     """Each process's parent; empty where there is no /proc."""
     found = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError, ValueError, IndexError):
+        with suppress(OSError, ValueError, IndexError):  # it has ended as we look
             found[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
     return found

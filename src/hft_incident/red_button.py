@@ -167,7 +167,7 @@ def _tell(line: str) -> None:
 
 def _print(text: str, stream: TextIO | None) -> None:
     """That nobody listens (any more), or ever did, must not stop a kill or change its exit code."""
-    with suppress(OSError, ValueError):
+    with suppress(OSError, ValueError):  # a kill goes on, heard or not
         if stream is not None:
             print(text, file=stream, flush=True)
 

@@ -291,13 +291,13 @@ class _Response:
 
         A record that cannot be read now is judged at the end, and stops nothing before.
         """
-        with suppress(IncidentError):
+        with suppress(IncidentError):  # judged at the end
             fresh, self._offset = self._journal.read_from(self._offset)
             self._events += fresh
         while self._told < len(self._events):
             self._told += 1
             self._tell(self._on_event, self._events[self._told - 1])
-        with suppress(Empty):
+        with suppress(Empty):  # all is read
             while True:
                 line = self._lines.get_nowait()
                 if found := _STEP.match(line):
@@ -321,7 +321,7 @@ class _Response:
         if playbook is None:
             self._cancel.set()  # not one step was taken, there is nothing to close
         else:
-            with suppress(ProcessLookupError):
+            with suppress(ProcessLookupError):  # it has just ended
                 os.kill(playbook, signal.SIGINT)  # Ansible hands it on to its workers
         if not self._ended.wait(GRACE_S):
             self._kill()
@@ -442,7 +442,7 @@ def _please_give(missing: Input, inventory: str | None, home: Path) -> str:
     """What to add to the command; the venues by name where that can be told."""
     venues: list[str] = []
     if missing.name == "exchange":
-        with suppress(UsageError):
+        with suppress(UsageError):  # it is asked for all the same
             venues = known_venues(inventory_sources(inventory, home))
     choice = f"; this inventory has: {', '.join(venues)}" if venues else ""
     example = venues[0] if venues else missing.example
@@ -500,7 +500,7 @@ def _poured(environment: Mapping[str, str], pipe: Path) -> Iterator[None]:
     entries = b"\0".join(os.fsencode(f"{name}={value}") for name, value in environment.items())
 
     def pour() -> None:
-        with suppress(BrokenPipeError), open(pipe, "wb") as sink:
+        with suppress(BrokenPipeError), open(pipe, "wb") as sink:  # who was to read it has ended
             sink.write(entries)
 
     thread = threading.Thread(target=pour, daemon=True)

@@ -146,7 +146,7 @@ def _untold(events: Sequence[Event]) -> list[str]:
 def _in_the_way(incident: Incident, state: State) -> list[Claim]:
     """What keeps this incident from opening again; of one that is over, nothing. A record that cannot be read is told
     by `verify`."""
-    with suppress(IncidentError):
+    with suppress(IncidentError):  # `verify` tells
         return conflicts(incident) if state.is_open and not state.check else []
     return []
 

@@ -56,7 +56,7 @@ def end_other_run(incident: Incident) -> None:
 def _signal(incident: Incident, owner: Owner, number: int) -> None:
     try:
         if owner.is_alive:
-            with suppress(ProcessLookupError):
+            with suppress(ProcessLookupError):  # it has just ended
                 os.kill(owner.pid, number)
     except PermissionError as error:
         raise UsageError(f"{incident.id} is being worked on by {owner}, whose process you may not end") from error

@@ -205,11 +205,11 @@ def kill_all_of(root: int) -> None:
     frozen: set[int] = set()
     while fresh := _family(root) - frozen:
         for pid in fresh:
-            with suppress(ProcessLookupError):
+            with suppress(ProcessLookupError):  # it has just ended
                 os.kill(pid, signal.SIGSTOP)
         frozen |= fresh
     for pid in frozen:
-        with suppress(ProcessLookupError):
+        with suppress(ProcessLookupError):  # it has just ended
             os.kill(pid, signal.SIGKILL)
 
 

@@ -285,7 +285,7 @@ def command_lines(mark: str = "") -> list[str]:
     """The command line of every other process here that has ``mark`` in it."""
     found = []
     for file in Path("/proc").glob("[0-9]*/cmdline"):
-        with suppress(OSError):
+        with suppress(OSError):  # a process that has ended has no command line
             line = file.read_bytes().replace(b"\0", b" ").decode(errors="replace")
             if mark in line and int(file.parent.name) != os.getpid():
                 found.append(line)

@@ -122,7 +122,7 @@ def playbook_processes(stage: Stage) -> list[int]:
     """Every process that has the stage on its command line, but for this one."""
     found = []
     for file in Path("/proc").glob("[0-9]*/cmdline"):
-        with suppress(OSError):
+        with suppress(OSError):  # a process that has ended has no command line
             if str(stage.playbooks) in file.read_text() and int(file.parent.name) != os.getpid():
                 found.append(int(file.parent.name))
     return found
@@ -132,5 +132,5 @@ def kill_playbooks(stage: Stage) -> None:
     """`kill -9` of every playbook of the stage with its workers, and no return before they are gone."""
     while pids := playbook_processes(stage):
         for pid in pids:
-            with suppress(ProcessLookupError):
+            with suppress(ProcessLookupError):  # it has just ended
                 os.kill(pid, signal.SIGKILL)

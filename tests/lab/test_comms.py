@@ -221,7 +221,7 @@ def test_a_sender_that_is_killed_is_on_record_as_a_doubt_and_its_notice_is_sent_
     process = stage.serve(incident)
     wait_until(lambda: [one for one in stage.sinks.arrivals("slack") if one.op == "webhook"], PATIENCE_S)
     for pid in sender_of(process):
-        with suppress(ProcessLookupError):
+        with suppress(ProcessLookupError):  # it has just ended
             os.kill(pid, signal.SIGKILL)
     process.kill()
     process.communicate()

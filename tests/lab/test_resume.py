@@ -452,7 +452,7 @@ def test_a_run_that_does_not_listen_is_ended_by_force(busy: World, monkeypatch: 
 def held_until_gone(path: str, pid: int) -> Iterator[None]:
     """The record, locked for as long as this process lives; it may have been stopped while it had it locked itself."""
     with open(path, "rb") as record:
-        with suppress(BlockingIOError):
+        with suppress(BlockingIOError):  # the stopped process has it already
             fcntl.flock(record, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
         def let_go() -> None:

@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,8 @@ SOURCES = ("src", "collections", "tests", "tools")
 SILENCED = re.compile(
     r"#\s*(?:noqa|type: ignore|pragma: no cover|nosec)\b(?::\s*\w+\d+(?:,\s*\w+\d+)*|\[[\w, -]+\])?(.*)$"
 )
+#: An exception is swallowed; where a comment does not fit behind it, it stands above.
+SWALLOWED = re.compile(r"\bsuppress\(")
 
 
 def silenced_without_a_reason(text: str) -> list[str]:
@@ -102,6 +105,35 @@ def test_nothing_is_silenced_without_a_reason_beside_it() -> None:
     files = [path for folder in SOURCES for suffix in ("py", "yml") for path in (ROOT / folder).rglob(f"*.{suffix}")]
     found = {str(path): silenced_without_a_reason(path.read_text(encoding="utf-8")) for path in files}
     assert {path: lines for path, lines in found.items() if lines} == {}
+
+
+def swallowed_without_a_reason(text: str) -> list[str]:
+    lines = ["", *text.splitlines()]
+    return [
+        line.strip()
+        for above, line in pairwise(lines)
+        if SWALLOWED.search(line) and "  # " not in line and not above.lstrip().startswith("# ")
+    ]
+
+
+def test_no_exception_is_swallowed_without_a_reason_beside_it() -> None:
+    files = [path for folder in SOURCES for path in (ROOT / folder).rglob("*.py") if path != Path(__file__)]
+    found = {str(path): swallowed_without_a_reason(path.read_text(encoding="utf-8")) for path in files}
+    assert {path: lines for path, lines in found.items() if lines} == {}
+
+
+@pytest.mark.parametrize(
+    ("lines", "count"),
+    [
+        ("with suppress(OSError):", 1),
+        ("# above", 0),
+        ("with suppress(OSError):  # behind", 0),
+        ("# above\nwith suppress(OSError):", 0),
+        ("# two above\n\nwith suppress(OSError):", 1),
+    ],
+)
+def test_a_swallowed_exception_without_a_reason_is_found(lines: str, count: int) -> None:
+    assert len(swallowed_without_a_reason(lines)) == count
 
 
 @pytest.mark.parametrize(

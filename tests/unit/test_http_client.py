@@ -40,7 +40,7 @@ class Server:
         threading.Thread(target=self._run, daemon=True).start()
 
     def _run(self) -> None:
-        with suppress(OSError):
+        with suppress(OSError):  # the client hangs up when it has had enough
             for acts in self._connections:
                 connection, _ = self._listening.accept()
                 with connection:
@@ -80,7 +80,7 @@ def drips(data: bytes) -> Act:
     """Each byte alone, a little later than the one before; never done in time."""
 
     def act(connection: socket.socket) -> None:
-        with suppress(OSError):
+        with suppress(OSError):  # the client hangs up when it has had enough
             for index in range(len(data)):
                 connection.sendall(data[index : index + 1])
                 threading.Event().wait(0.02)

@@ -114,11 +114,11 @@ def test_select_keeps_the_asked_order_once_each_and_names_the_known_ones() -> No
 @given(anything)
 def test_whatever_a_venues_file_holds_is_read_or_refused_in_words(value: Any) -> None:
     for document in (value, {"hft_venues": value}, {"hft_venues": [GOOD], "hft_trading_systems": value}):
-        with suppress(SettingsError):
+        with suppress(SettingsError):  # refused in words is as good as read
             parse(document)
 
 
 @given(st.dictionaries(st.sampled_from([*GOOD, "base_url", "ca_file", "product_lines", "symbols"]), anything))
 def test_whatever_an_entry_holds_is_read_or_refused_in_words(row: dict[str, Any]) -> None:
-    with suppress(SettingsError):
+    with suppress(SettingsError):  # refused in words is as good as read
         venue_entries([{**GOOD, **row}])

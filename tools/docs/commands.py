@@ -57,6 +57,7 @@ def _command(name: str) -> Iterator[str]:
 def help_of(*words: str) -> str:
     """What ``hft-incident … --help`` prints."""
     shown = StringIO()
+    # argparse ends the program after its help
     with patch.dict(os.environ, COLUMNS=WIDTH), redirect_stdout(shown), suppress(SystemExit):
         main([*words, "--help"])
     return shown.getvalue()

@@ -203,7 +203,7 @@ class Server:
     def _reap(self) -> bool:
         ended = set()
         for child in self._children:
-            with suppress(ChildProcessError):
+            with suppress(ChildProcessError):  # somebody has reaped it
                 if os.waitpid(child, os.WNOHANG)[0] == 0:
                     continue
             ended.add(child)

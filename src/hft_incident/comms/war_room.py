@@ -128,7 +128,7 @@ def _channels(client: WebClient) -> Iterator[Mapping[str, Any]]:
 def _invite(client: WebClient, ident: str, users: Sequence[str]) -> None:
     """One by one, so that somebody who has left the firm keeps nobody out."""
     for user in users:
-        with suppress(DeliveryError), _slack_words("invite"):
+        with suppress(DeliveryError), _slack_words("invite"):  # the others are invited all the same
             client.conversations_invite(channel=ident, users=user)
 
 

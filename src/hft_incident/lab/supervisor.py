@@ -510,7 +510,7 @@ def supervise(files: Files, plan: Plan) -> int:
     finally:
         say(why)
         supervisor.stop()
-        with contextlib.suppress(Ending):
+        with contextlib.suppress(Ending):  # nobody listens any more
             tell(why)
     return 0
 

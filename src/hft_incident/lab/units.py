@@ -220,7 +220,7 @@ class Manager:
     def signal(self, unit: Unit, signum: int) -> None:
         """Send it to all of the unit's processes."""
         if unit.process is not None:
-            with contextlib.suppress(ProcessLookupError):
+            with contextlib.suppress(ProcessLookupError):  # it has just ended
                 os.killpg(unit.process.pid, signum)
 
     def freeze(self, unit: Unit) -> None:

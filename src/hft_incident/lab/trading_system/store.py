@@ -228,7 +228,7 @@ class PostgresStore:
     async def write(self) -> None:
         written_at = time.monotonic()
         while True:
-            with contextlib.suppress(TimeoutError):
+            with contextlib.suppress(TimeoutError):  # nobody was in a hurry
                 async with asyncio.timeout(WRITE_INTERVAL_S):
                     await self._hurry.wait()
             self._hurry.clear()

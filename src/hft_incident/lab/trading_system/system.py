@@ -85,7 +85,7 @@ class TradingSystem:
             log.critical("killswitch activated: %s", " ".join(reason.split()))
             self.store.put_killswitch(self.killswitch)
         await self._silence(self.desks.values())
-        with contextlib.suppress(TimeoutError):
+        with contextlib.suppress(TimeoutError):  # it is pressed; that it is stored can wait
             async with asyncio.timeout(STORE_PATIENCE_S):
                 await self.store.saved()
         return self.killswitch

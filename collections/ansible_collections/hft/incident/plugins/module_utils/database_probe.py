@@ -213,7 +213,7 @@ class _Probe:
 
     def tidy(self, deadline: Deadline) -> str | None:
         """Remove what may be there, in the time that is left; what could not be removed."""
-        with suppress(*self.server.errors):
+        with suppress(*self.server.errors):  # what is left is told by what is still placed
             in_time(lambda: self._end_and_remove(deadline), deadline)
         if self.placed:
             self.server.hang_up()
@@ -375,7 +375,7 @@ class _Server:
         """End the connection under a thread that waits on it: it wakes up, and the server rolls back once it is able
         to see that nobody is there any more."""
         if self._open is not None:
-            with suppress(*self.errors), socket.socket(fileno=os.dup(self._open.fileno())) as line:
+            with suppress(*self.errors), socket.socket(fileno=os.dup(self._open.fileno())) as line:  # gone
                 line.shutdown(socket.SHUT_RDWR)
 
     def not_connected(self, error: Exception, said: str) -> _Fault:

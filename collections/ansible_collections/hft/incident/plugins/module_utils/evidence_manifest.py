@@ -114,7 +114,7 @@ def check(folder: str) -> Checked:
 
 def facts_of(folder: str) -> dict[str, Any]:
     """What ``manifest.json`` says; nothing where there is none that can be read."""
-    with contextlib.suppress(OSError, ValueError):
+    with contextlib.suppress(OSError, ValueError):  # verify tells what is wrong with the file
         found = json.loads(read_own(os.path.join(folder, FACTS), MANIFEST_LIMIT))
         if isinstance(found, dict):
             return found

@@ -40,7 +40,7 @@ class Following:
 
     def say(self) -> None:
         for _attempt in range(10):  # who only looks has the lock for a moment
-            with suppress(BlockingIOError):
+            with suppress(BlockingIOError):  # tried again
                 fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 os.ftruncate(self._fd, 0)
                 os.pwrite(self._fd, str(os.getpid()).encode(), 0)
@@ -110,5 +110,5 @@ def start(directory: Path) -> bool:
 def end(directory: Path) -> None:
     """Ends whoever follows the incident in ``directory``: of a drill that is over nobody is told any more."""
     if pid := follower_of(directory):
-        with suppress(ProcessLookupError, PermissionError):
+        with suppress(ProcessLookupError, PermissionError):  # it has ended, or is somebody else's by now
             os.kill(pid, signal.SIGTERM)

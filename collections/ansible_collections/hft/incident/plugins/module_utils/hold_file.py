@@ -178,7 +178,7 @@ def _write(path: str, holds: Iterable[Hold]) -> None:
     folder, name = os.path.split(path)
     temporary = os.path.join(folder, f".{name}.new")
     data = "".join(f"{_line(hold)}\n" for hold in holds).encode("utf-8", "surrogateescape")
-    with contextlib.suppress(FileNotFoundError):
+    with contextlib.suppress(FileNotFoundError):  # nothing was left
         os.unlink(temporary)  # left by one that was killed here; whoever holds the lock may
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
     try:
@@ -189,7 +189,7 @@ def _write(path: str, holds: Iterable[Hold]) -> None:
             os.fsync(fd)
         os.replace(temporary, path)
     except BaseException:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # the failure itself is raised
             os.unlink(temporary)
         raise
     _sync(folder)
@@ -200,7 +200,7 @@ def _make_folder(folder: str) -> None:
         return
     parent = os.path.dirname(folder)
     _make_folder(parent)
-    with contextlib.suppress(FileExistsError):
+    with contextlib.suppress(FileExistsError):  # somebody was faster
         os.mkdir(folder, 0o755)
     _sync(parent)
 

@@ -163,7 +163,7 @@ def _feed(descriptor: int, unsent: memoryview) -> memoryview:
 def _end(process: subprocess.Popen[bytes]) -> None:
     """Kill it and its children, where it still runs; nothing of it is left behind, also not a zombie."""
     if process.poll() is None:
-        with contextlib.suppress(ProcessLookupError):
+        with contextlib.suppress(ProcessLookupError):  # it has just ended
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
     for pipe in (process.stdin, process.stdout, process.stderr):

@@ -139,7 +139,7 @@ def _kill(connections: Iterable[Connection], named: Sequence[str]) -> None:
     """Nobody is killed who has none of them, and nobody who was not named."""
     for name, pid in {owner for connection in connections for owner in connection.processes}:
         if name in named or str(pid) in named:
-            with contextlib.suppress(ProcessLookupError):
+            with contextlib.suppress(ProcessLookupError):  # it has just ended
                 os.kill(pid, signal.SIGKILL)
 
 

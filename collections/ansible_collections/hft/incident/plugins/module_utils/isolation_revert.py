@@ -141,7 +141,7 @@ class Isolation:
             name = path.name.rpartition("-")[2]
             if name == but:
                 continue
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(FileNotFoundError):  # it has just disarmed itself
                 path.unlink()
                 disarmed.append(name)
             if SYSTEMD.is_dir():  # a courtesy: it would find nothing to do
@@ -228,7 +228,7 @@ def _unit(name: str) -> str:
 
 
 def _lock(fd: int) -> bool:
-    with contextlib.suppress(BlockingIOError):
+    with contextlib.suppress(BlockingIOError):  # somebody else has it
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return True
     return False

@@ -135,7 +135,7 @@ def busy(incident_id: str, owner: Owner) -> str:
 def _locked(fd: int, patience: float) -> bool:
     until = time.monotonic() + patience
     while True:
-        with suppress(BlockingIOError):
+        with suppress(BlockingIOError):  # somebody else has it
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return True
         if time.monotonic() > until:
@@ -149,7 +149,7 @@ def _end_orphans(fd: int) -> list[int]:
         return []
     ended = []
     for pid in _holding(fd):
-        with suppress(ProcessLookupError, PermissionError):
+        with suppress(ProcessLookupError, PermissionError):  # it has ended, or is not ours to end
             os.kill(pid, signal.SIGKILL)
             ended.append(pid)
     return ended
@@ -163,7 +163,7 @@ def _holding(fd: int) -> list[int]:
     mine = os.fstat(fd)
     found = set()
     for link in Path("/proc").glob("[0-9]*/fd/*"):
-        with suppress(OSError):
+        with suppress(OSError):  # a process that ends as we look holds nothing
             theirs = link.stat()
             if (theirs.st_dev, theirs.st_ino) == (mine.st_dev, mine.st_ino):
                 told = link.parents[1].joinpath("fdinfo", link.name).read_text()

@@ -25,7 +25,7 @@ GUARD_S, POLL_S = 5.0, 0.02
 def check_folder(folder: str, *, make: bool = False) -> None:
     """Raises StoreError where others could read or change what is in it, or it is not there (and not to be made)."""
     if make:
-        with contextlib.suppress(FileExistsError):
+        with contextlib.suppress(FileExistsError):  # whose it is, is looked at next
             os.mkdir(folder, 0o700)
     try:
         found = os.lstat(folder)
@@ -65,7 +65,7 @@ def replace(path: str, data: bytes) -> None:
     """All or nothing, and on the disk: a crash leaves the old file or the new one. Raises StoreError."""
     folder, temporary = os.path.dirname(path), temporary_of(path)
     try:
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(FileNotFoundError):  # nothing was left
             os.unlink(temporary)  # left by one that was killed here
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
@@ -76,7 +76,7 @@ def replace(path: str, data: bytes) -> None:
                 os.fsync(descriptor)
             os.replace(temporary, path)
         except BaseException:
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError):  # the failure itself is raised
                 os.unlink(temporary)
             raise
         _sync(folder)
@@ -88,7 +88,7 @@ def remove(path: str) -> None:
     """It is gone, on the disk too, and what a killed one left beside it. Raises StoreError."""
     try:
         for name in (path, temporary_of(path)):
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(FileNotFoundError):  # it is gone already
                 os.unlink(name)
         _sync(os.path.dirname(path))
     except OSError as error:
