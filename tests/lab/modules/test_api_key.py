@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -27,19 +27,13 @@ from ansible_collections.hft.incident.plugins.module_utils.api_keys.entries impo
 )
 from ansible_collections.hft.incident.plugins.module_utils.deadline import Deadline
 from ansible_collections.hft.incident.plugins.module_utils.errors import UsageError
-from ansible_collections.hft.incident.plugins.module_utils.secret_ref import Secret
 from ansible_collections.hft.incident.plugins.module_utils.secret_stores import open_store
 from ansible_collections.hft.incident.plugins.module_utils.secret_stores.api import (
     ABSENT,
     NEXT,
     PREVIOUS,
-    Stored,
-    StoreError,
 )
-from ansible_collections.hft.incident.plugins.module_utils.secret_stores.file_tree import FileTree
-from ansible_collections.hft.incident.plugins.module_utils.steps import api_key
 from ansible_collections.hft.incident.plugins.module_utils.trading_system import TradingSystem
-from ansible_collections.hft.incident.plugins.module_utils.venues.accounts.api import ApiKey
 from ansible_collections.hft.incident.plugins.module_utils.venues.accounts.bybit import BybitAccount
 from ansible_collections.hft.incident.plugins.module_utils.venues.accounts.deribit import DeribitAccount
 from ansible_collections.hft.incident.plugins.module_utils.venues.errors import (
@@ -49,108 +43,12 @@ from ansible_collections.hft.incident.plugins.module_utils.venues.errors import 
     UnknownOutcome,
     VenueError,
 )
-from hft_incident.lab.supervisor import SUB_ACCOUNTS
-from hft_incident.lab.venues.exchange import Key
-from hft_incident.lab.venues.server import VenueServer
 
-from ..accounts_host import admin_key, made_key
-from ..trading_system_process import TradingSystemProcess, trading_system
-from ..venues_host import KEY, Host, venue_host
-from .steps import Ran, run, writes
-
-VENUES = ("bybit", "okx", "deribit")
-HERE = ["127.0.0.1"]
-PLANNED = ["create", "verify", "keep_old", "promote", "load", "revoke", "drop_previous"]
-BREACH = ["keep_old", "secure", "revoke", "create", "verify", "promote", "load", "drop_previous"]
-ROTATION = "inc-7"
-
-
-class Stage:
-    """Venues with three keys each, a store, and what the module is given."""
-
-    def __init__(self, folder: Path, host: Host, names: Sequence[str] = VENUES) -> None:
-        self.folder, self.host, self.names = folder, host, names
-        self.store = open_store({"path": str(folder / "keys")})
-        self.old: dict[str, str] = {}
-        self.admin: dict[str, Key] = {}
-        self.responder: dict[str, Key] = {}
-        for name in names:
-            server = host.venues[name]
-            old = made_key(server, ("read", "trade"), HERE, "made by hand")
-            self.admin[name], self.responder[name] = admin_key(server, name), made_key(server, ("read", "trade"))
-            self.old[name] = old.id
-            self.store.write(f"{name}.trading", stored(old), ABSENT)
-        self.systems: list[dict[str, Any]] = []
-        self.used_by: list[str] = []
-
-    def use(self, system: TradingSystemProcess) -> None:
-        self.systems, self.used_by = [{"name": "hft-1", "url": f"http://127.0.0.1:{system.port}"}], ["hft-1"]
-
-    def venue(self, name: str) -> dict[str, Any]:
-        keys = {"": self.responder[name], "admin_": self.admin[name]}
-        parts = {"api_key": "id", "api_secret": "secret", "api_passphrase": "passphrase"}
-        given = {
-            prefix + field: self.secret(f"{name}.{prefix}{part}", getattr(key, part))
-            for prefix, key in keys.items()
-            for field, part in parts.items()
-            if getattr(key, part)
-        }
-        sub = {"sub_account": SUB_ACCOUNTS[name]} if name in SUB_ACCOUNTS else {}
-        return {"name": name, "driver": name, "base_url": f"http://127.0.0.1:{self.server(name).port}", **given, **sub}
-
-    def secret(self, name: str, value: str) -> str:
-        path = self.folder / name
-        path.write_text(value)
-        path.chmod(0o600)
-        return f"file:{path}"
-
-    def entry(self, name: str, **more: Any) -> dict[str, Any]:
-        slot = f"{name}.trading"
-        return {
-            "name": key_name(name),
-            "venue": name,
-            "slot": slot,
-            "used_by": self.used_by,
-            "ip_allow_list": HERE,
-            **more,
-        }
-
-    def server(self, name: str) -> VenueServer:
-        return self.host.venues[name]
-
-    def play(self, *, check: bool = False, on_note: Any = None, **args: Any) -> Ran:
-        given = {
-            "venues": [self.venue(name) for name in self.names],
-            "trading_systems": self.systems,
-            "keys": [self.entry(name) for name in self.names],
-            "secret_store": {"kind": "file", "path": str(self.folder / "keys")},
-            "rotation": ROTATION,
-            "timeout": 20.0,
-        }
-        return run(api_key, check=check, on_note=on_note, **{**given, **args})
-
-    def current(self, name: str) -> Stored:
-        found = self.store.read(f"{name}.trading")
-        assert found is not None
-        return found
-
-    def alive(self, name: str) -> set[str]:
-        """The keys that work there, but for the responder's and the administrator's."""
-        others = {self.admin[name].id, self.responder[name].id, KEY.id}
-        return {key.id for key in self.server(name).exchange.keys.values()} - others
-
-
-def key_name(venue: str) -> str:
-    return f"hft-1/{venue}"
-
-
-def stored(key: Key, rotation: str = "") -> Stored:
-    return Stored(key.id, Secret(key.secret), Secret(key.passphrase) if key.passphrase else None, rotation)
-
-
-def row(seen: Ran, venue: str) -> dict[str, Any]:
-    found: dict[str, Any] = next(one for one in seen["rotations"] if one["venue"] == venue)
-    return found
+from ..accounts_host import made_key
+from ..trading_system_process import trading_system
+from ..venues_host import venue_host
+from .api_key_stage import BREACH, HERE, PLANNED, ROTATION, VENUES, Stage, key_name, row, stored
+from .steps import Ran, writes
 
 
 @pytest.fixture
@@ -467,148 +365,6 @@ def test_foreign_keys_are_left_alone(stage: Stage) -> None:
     assert foreign.id in stage.alive("okx")
 
 
-# Where a venue has no API for it --------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def by_hand(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Stage:
-    """Bybit as a venue that only tells a key's own rights."""
-    monkeypatch.setattr(BybitAccount, "manages_keys", False)
-    for name in ("keys", "create_key", "delete_key"):
-        monkeypatch.delattr(BybitAccount, name)
-    return stage
-
-
-def put(
-    stage: Stage, permissions: tuple[str, ...] = ("read", "trade"), ips: list[str] = HERE, seen_by: str = ""
-) -> str:
-    """What a person makes on the website, and ``hft-incident key put`` stores."""
-    key = made_key(stage.server("bybit"), permissions, ips)
-    found = stage.store.read(f"bybit.trading{NEXT}")
-    given = stored(key)._replace(seen_by=seen_by)
-    stage.store.write(f"bybit.trading{NEXT}", given, found.version if found else ABSENT)
-    return key.id
-
-
-def test_by_hand_what_no_api_tells_counts_by_a_persons_word_only(
-    by_hand: Stage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    told = BybitAccount.own_key
-
-    def without_addresses(account: BybitAccount) -> ApiKey:
-        return told(account)._replace(ip_allow_list=None)
-
-    monkeypatch.setattr(BybitAccount, "own_key", without_addresses)
-    stage = by_hand
-    put(stage)
-    seen = stage.play(only=["bybit"])
-    assert (seen.outcome, "nobody has said from where" in seen["msg"]) == ("held", True)
-    assert any("--seen-by YOU" in step for step in seen["by_hand"][key_name("bybit")])
-    assert stage.current("bybit").id == stage.old["bybit"]
-
-    put(stage, ("read", "trade", "withdraw"), seen_by="dave@firm.example")
-    seen = stage.play(only=["bybit"])
-    assert (seen.outcome, "may do more than it should: withdraw" in seen["msg"]) == ("failed", True)
-
-    new = put(stage, seen_by="dave@firm.example")
-    stage.server("bybit").exchange.keys.pop(stage.old["bybit"])
-    seen = stage.play(only=["bybit"])
-    assert (seen.outcome, stage.current("bybit").id) == ("done", new)
-    assert "bybit does not tell from where: dave@firm.example has seen it on the website" in seen["msg"]
-    (verified,) = seen.noted("api_key.verified")[-1:]
-    assert (verified["untold"], verified["seen_by"]) == ("from where", "dave@firm.example")
-    assert stage.play(state="present", only=["bybit"]).outcome == "done"
-    stage.store.write("bybit.trading", stage.current("bybit")._replace(seen_by=""), stage.current("bybit").version)
-    assert stage.play(state="present", only=["bybit"]).outcome == "unproven"
-
-
-def test_by_hand_planned_a_person_is_told_every_step_and_nothing_is_believed(by_hand: Stage) -> None:
-    stage = by_hand
-    seen = stage.play()
-    assert (seen.outcome, row(seen, "bybit")["verdict"], row(seen, "okx")["verdict"]) == ("held", "held", "rotated")
-    assert row(seen, "bybit")["working_keys"] == 1
-    steps = seen["by_hand"][key_name("bybit")]
-    assert any(label_of(key_name("bybit"), ROTATION) in step and "read, trade" in step for step in steps)
-    assert steps[-2] == f"Put it into the store: hft-incident key put {key_name('bybit')} --seen-by YOU"
-    assert stage.play()["changed"] is False
-
-    wide = put(stage, ("read", "trade", "withdraw"))
-    seen = stage.play()
-    assert (seen.outcome, "may do more than it should: withdraw" in seen["msg"]) == ("failed", True)
-    assert stage.current("bybit").id == stage.old["bybit"]
-
-    stage.server("bybit").exchange.keys.pop(wide)
-    seen = stage.play()
-    assert (seen.outcome, "does not take the key that was put" in seen["msg"]) == ("held", True)
-
-    new = put(stage)
-    seen = stage.play()
-    assert (seen.outcome, "THE OLD KEY STILL WORKS" in seen["msg"]) == ("held", True)
-    assert any(stage.old["bybit"] in step for step in seen["by_hand"][key_name("bybit")])
-    assert (stage.current("bybit").id, row(seen, "bybit")["working_keys"]) == (new, 2)
-    assert stage.play().outcome == "held"
-
-    stage.server("bybit").exchange.keys.pop(stage.old["bybit"])
-    seen = stage.play()
-    assert (seen.outcome, row(seen, "bybit")["verdict"], row(seen, "bybit")["working_keys"]) == ("done", "rotated", 1)
-    assert stage.store.read(f"bybit.trading{PREVIOUS}") is None
-    assert stage.play()["changed"] is False
-
-
-def test_by_hand_in_a_breach_the_old_key_dies_first(by_hand: Stage) -> None:
-    stage = by_hand
-    seen = stage.play(breach=True, only=["bybit"])
-    assert (seen.outcome, "THE OLD KEY STILL WORKS" in seen["msg"]) == ("held", True)
-    steps = " ".join(seen["by_hand"][key_name("bybit")])
-    assert stage.old["bybit"] in steps  # to be deleted
-    assert label_of(key_name("bybit"), ROTATION) in steps  # to be made in its place, in one visit
-    new = put(stage)
-    assert stage.play(breach=True, only=["bybit"]).outcome == "held"
-    assert stage.current("bybit").id == stage.old["bybit"]
-    stage.server("bybit").exchange.keys.pop(stage.old["bybit"])
-    seen = stage.play(breach=True, only=["bybit"])
-    assert (seen.outcome, stage.current("bybit").id) == ("done", new)
-
-
-def test_by_hand_the_old_key_put_again_is_no_new_one(by_hand: Stage) -> None:
-    stage = by_hand
-    stage.store.write(f"bybit.trading{NEXT}", stage.current("bybit")._replace(version=ABSENT), ABSENT)
-    seen = stage.play(only=["bybit"])
-    assert (seen.outcome, "the key that was put is not a new one" in seen["msg"]) == ("held", True)
-    assert stage.store.read(f"bybit.trading{NEXT}") is None
-
-
-def test_by_hand_nothing_takes_away_what_a_person_put(by_hand: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The store fails right where the key is put in its place."""
-    stage = by_hand
-    new = put(stage)
-    write = FileTree.write
-
-    def full(self: FileTree, slot: str, what: Stored, expected: str) -> str:
-        if slot == "bybit.trading":
-            raise StoreError("no space left")
-        return write(self, slot, what, expected)
-
-    monkeypatch.setattr(FileTree, "write", full)
-    assert stage.play(only=["bybit"]).outcome == "failed"
-    assert (kept := stage.store.read(f"bybit.trading{NEXT}")) is not None
-    assert kept.id == new
-
-
-def test_by_hand_at_a_venue_that_truly_has_no_api(tmp_path: Path) -> None:
-    with venue_host({"kraken": "kraken"}) as host:
-        stage = Stage(tmp_path, host, ["kraken"])
-        seen = stage.play(breach=True)
-        assert (seen.outcome, "THE OLD KEY STILL WORKS" in seen["msg"]) == ("held", True)
-        server = stage.server("kraken")
-        new = made_key(server, ("read", "trade"), HERE)
-        stage.store.write(f"kraken.trading{NEXT}", stored(new), ABSENT)
-        server.exchange.keys.pop(stage.old["kraken"])
-        seen = stage.play(breach=True)
-        assert (seen.outcome, stage.alive("kraken")) == ("done", {new.id}), seen["msg"]
-        assert stage.current("kraken").id == new.id
-
-
 # Each store -----------------------------------------------------------------------------------------------------------
 
 
@@ -636,70 +392,6 @@ def test_from_each_store_a_key_is_replaced_and_a_second_run_changes_nothing(stag
             again = stage.play(only=["okx"], secret_store=spec, rotation=rotation, breach=breach)
             assert (again.outcome, again["changed"]) == ("done", False)
         assert [path for path in kv2.entries if path.endswith(".lock")] == []
-
-
-# Revoked, delivered ---------------------------------------------------------------------------------------------------
-
-
-def test_revoked_there_is_no_key_any_more_and_none_is_made(stage: Stage) -> None:
-    seen = stage.play(state="revoked", breach=True)
-    assert (seen.outcome, seen["changed"]) == ("done", True)
-    assert [row(seen, name)["working_keys"] for name in VENUES] == [0, 0, 0]
-    assert not any(stage.alive(name) for name in VENUES)
-    again = stage.play(state="revoked", breach=True)
-    assert (again.outcome, [row(again, name)["steps"] for name in VENUES]) == ("done", [["secure"]] * 3)
-
-
-def test_the_sites_command_learns_which_slot_and_no_secret(stage: Stage, tmp_path: Path) -> None:
-    told = tmp_path / "told"
-    script = f'env | grep ^HFT_KEY > {told}; echo "$@" >> {told}'
-    stage.play(only=["okx"], deliver_command=["/bin/sh", "-c", script])
-    text = told.read_text()
-    assert "HFT_KEY_SLOT=okx.trading\n" in text
-    assert f"HFT_KEY_FINGERPRINT={fingerprint(stage.current('okx').id)}\n" in text
-    assert stage.current("okx").secret.reveal() not in text
-
-
-def test_planned_a_delivery_that_failed_keeps_the_old_key_alive(stage: Stage) -> None:
-    leak = f"cat {stage.folder}/keys/okx.trading.json >&2; exit 1"
-    seen = stage.play(only=["okx"], deliver_command=["/bin/sh", "-c", leak])
-    assert (row(seen, "okx")["verdict"], "deliver_command failed" in seen["msg"]) == ("unknown", True)
-    assert stage.old["okx"] in stage.alive("okx")
-    assert stage.current("okx").secret.reveal() not in json.dumps(seen.result)
-    assert stage.play(only=["okx"], deliver_command=["/bin/true"]).outcome == "done"
-    assert stage.old["okx"] not in stage.alive("okx")
-
-
-def test_in_a_breach_nothing_is_brought_to_a_host_whose_trading_system_is_stopped(stage: Stage, tmp_path: Path) -> None:
-    brought = tmp_path / "hft" / "okx.json"
-    brought.parent.mkdir()
-    command = ["/bin/cp", f"{tmp_path}/keys/okx.trading.json", str(brought)]
-    stage.systems, stage.used_by = [{"name": "hft-1", "url": "http://127.0.0.1:1"}], ["hft-1"]
-    seen = stage.play(only=["okx"], breach=True, deliver_command=command)
-    assert (seen.outcome, row(seen, "okx")["loaded"], brought.exists()) == ("done", False, False)
-    assert "hft-1 gets the key once it answers again" in row(seen, "okx")["warnings"]
-    with trading_system(tmp_path / "hft", stage.host, {"okx": "okx"}) as hft:  # it is back, with another key
-        stage.use(hft)
-        command[-1] = str(hft.key_file)
-        seen = stage.play(only=["okx"], state="present", deliver_command=command)
-        assert (seen.outcome, row(seen, "okx")["loaded"]) == ("done", True), seen["msg"]
-        assert hft.get("/exchanges/okx")["key_fingerprint"] == fingerprint(stage.current("okx").id)
-
-
-def test_in_a_breach_it_is_brought_to_a_trading_system_that_answers(stage: Stage, tmp_path: Path) -> None:
-    (tmp_path / "hft").mkdir()
-    with trading_system(tmp_path / "hft", stage.host, {"okx": "okx"}) as hft:
-        stage.use(hft)
-        command = ["/bin/cp", f"{tmp_path}/keys/okx.trading.json", str(hft.key_file)]
-        seen = stage.play(only=["okx"], breach=True, deliver_command=command)
-        assert (seen.outcome, row(seen, "okx")["loaded"]) == ("done", True), seen["msg"]
-        assert hft.get("/exchanges/okx")["key_fingerprint"] == fingerprint(stage.current("okx").id)
-
-
-def test_planned_it_is_brought_to_a_stopped_trading_system_as_well(stage: Stage, tmp_path: Path) -> None:
-    stage.systems, stage.used_by = [{"name": "hft-1", "url": "http://127.0.0.1:1"}], ["hft-1"]
-    stage.play(only=["okx"], deliver_command=["/bin/touch", str(tmp_path / "brought")])
-    assert (tmp_path / "brought").exists()
 
 
 # Secrets --------------------------------------------------------------------------------------------------------------
