@@ -39,7 +39,7 @@ def breach(seen: Look, site: Site) -> list[Finding]:
         Part("evidence", evidence.LACK, evidence.is_prepared(seen), partial(evidence.evidence, seen, site)),
         Part("isolation", isolation.LACK, isolation.is_prepared(seen), partial(isolation.isolation, seen)),
         Part("api keys", api_keys.LACK, api_keys.is_prepared(seen), partial(api_keys.api_keys, seen, site)),
-        Part("accounts", accounts.LACK, accounts.is_prepared(site), list),
+        Part("accounts", accounts.LACK, accounts.is_prepared(site), list),  # looked at by themselves
     ]
     deadline = Deadline(max(site.deadline.remaining(), READ_S))
     told = answers({part.name: part.look for part in parts if part.is_prepared}, deadline)
